@@ -1,0 +1,232 @@
+package phoenixcontrolextension
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/config/configauth"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configmiddleware"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/controltest"
+	"github.com/phoenix-platform/phoenix/control/report"
+)
+
+// host is a Collector host with extensions that hears of component states.
+type host struct {
+	extensions map[component.ID]component.Component
+	events     chan *componentstatus.Event
+}
+
+func newHost() *host {
+	return &host{extensions: map[component.ID]component.Component{}, events: make(chan *componentstatus.Event, 1)}
+}
+
+func (h *host) GetExtensions() map[component.ID]component.Component { return h.extensions }
+func (h *host) Report(event *componentstatus.Event)                 { h.events <- event }
+
+// started is an extension that serves, with the address where it does.
+type started struct {
+	component.Component
+	address string
+	logs    *observer.ObservedLogs
+}
+
+func start(t *testing.T, h *host, change func(*Config)) started {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	cfg.NetAddr.Endpoint = "localhost:0"
+	change(cfg)
+	core, logs := observer.New(zap.InfoLevel)
+	set := extensiontest.NewNopSettings(NewFactory().Type())
+	set.Logger = zap.New(core)
+	ext, err := NewFactory().Create(t.Context(), set, cfg)
+	require.NoError(t, err)
+	require.NoError(t, ext.Start(t.Context(), h))
+	t.Cleanup(func() { require.NoError(t, ext.Shutdown(context.WithoutCancel(t.Context()))) })
+	listens := logs.FilterMessage("Control API listens").All()
+	require.Len(t, listens, 1)
+	return started{Component: ext, address: "http://" + listens[0].ContextMap()["address"].(string), logs: logs}
+}
+
+func unchanged(*Config) {}
+
+// get asks without keeping the connection.
+func get(t *testing.T, url string, header http.Header) (status int, contentType, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	req.Close = true
+	maps.Copy(req.Header, header)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, resp.Header.Get("Content-Type"), string(text)
+}
+
+func TestReadinessFollowsThePipelines(t *testing.T) {
+	ext := start(t, newHost(), unchanged)
+	watcher := ext.Component.(extensioncapabilities.PipelineWatcher)
+	status := func() int {
+		code, _, _ := get(t, ext.address+"/readyz", nil)
+		return code
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, status())
+	require.NoError(t, watcher.Ready())
+	assert.Equal(t, http.StatusOK, status())
+	require.NoError(t, watcher.NotReady())
+	assert.Equal(t, http.StatusServiceUnavailable, status())
+	code, _, _ := get(t, ext.address+"/healthz", nil)
+	assert.Equal(t, http.StatusOK, code)
+}
+
+func TestComponentsFindTheRegistryThroughTheHost(t *testing.T) {
+	h := newHost()
+	ext := start(t, h, unchanged)
+	h.extensions[component.MustNewID("phoenix_control")] = ext.Component
+
+	registry, ok := h.GetExtensions()[component.MustNewID("phoenix_control")].(report.CardinalityRegistry)
+	require.True(t, ok)
+	controltest.Register(t, registry, controltest.Ingest())
+
+	transport := &http.Transport{DisableKeepAlives: true}
+	client, err := api.NewClient(ext.address, &http.Client{Transport: transport})
+	require.NoError(t, err)
+	list, err := client.Cardinality(t.Context(), api.CardinalityQuery{Limit: 1})
+	require.NoError(t, err)
+	assert.Equal(t, "http.server.request.duration", list.Metrics[0].Metric)
+}
+
+func TestTakenPortSaysWhatToChange(t *testing.T) {
+	taken, err := net.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	cfg := createDefaultConfig().(*Config)
+	cfg.NetAddr.Endpoint = taken.Addr().String()
+	ext, err := NewFactory().Create(t.Context(), extensiontest.NewNopSettings(NewFactory().Type()), cfg)
+	require.NoError(t, err)
+	err = ext.Start(t.Context(), newHost())
+	require.ErrorContains(t, err, "endpoint: listen on "+taken.Addr().String())
+	require.ErrorContains(t, err, "give phoenix_control another endpoint")
+	require.NoError(t, ext.Shutdown(t.Context()), "after a start that failed")
+}
+
+func TestShutdownUnstartedAndTwice(t *testing.T) {
+	unstarted := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	require.NoError(t, unstarted.Shutdown(t.Context()))
+
+	ext := start(t, newHost(), unchanged)
+	idle, err := net.Dial("tcp", ext.address[len("http://"):])
+	require.NoError(t, err)
+	defer idle.Close()
+	require.NoError(t, ext.Shutdown(t.Context()))
+	require.NoError(t, ext.Shutdown(t.Context()))
+	// The connection that never sent a request is closed, and the port is free.
+	_, err = idle.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	_, err = net.Dial("tcp", ext.address[len("http://"):])
+	require.Error(t, err)
+}
+
+// blocked is a source that answers when its context ends.
+type blocked struct{ asked chan struct{} }
+
+func (b *blocked) Cardinality(ctx context.Context, _ report.CardinalityQuery) (report.Cardinality, error) {
+	close(b.asked)
+	<-ctx.Done()
+	return report.Cardinality{}, ctx.Err()
+}
+
+func TestShutdownEndsRequestsThatRun(t *testing.T) {
+	ext := start(t, newHost(), unchanged)
+	source := &blocked{asked: make(chan struct{})}
+	_, err := ext.Component.(report.CardinalityRegistry).RegisterCardinality(report.CardinalityRegistration{
+		Component: "cardinality", Point: "ingest", Source: source,
+	})
+	require.NoError(t, err)
+	answered := make(chan int)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ext.address+"/api/v1/cardinality", nil)
+		if !assert.NoError(t, err) {
+			return
+		}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	<-source.asked
+	require.NoError(t, ext.Shutdown(t.Context()))
+	assert.Equal(t, http.StatusServiceUnavailable, <-answered)
+}
+
+// onlyToken is an authentication extension that knows one header.
+type onlyToken struct{ component.Component }
+
+func (onlyToken) Authenticate(ctx context.Context, sources map[string][]string) (context.Context, error) {
+	if len(sources["Authorization"]) != 1 || sources["Authorization"][0] != "Bearer right" {
+		return ctx, errors.New("wrong token")
+	}
+	return ctx, nil
+}
+
+func TestAuthentication(t *testing.T) {
+	h := newHost()
+	h.extensions[component.MustNewID("token")] = onlyToken{}
+	ext := start(t, h, func(c *Config) {
+		c.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewID("token")}})
+	})
+	status, kind, body := get(t, ext.address+"/api/v1/cardinality", nil)
+	assert.Equal(t, http.StatusUnauthorized, status)
+	assert.Equal(t, "application/problem+json", kind)
+	assert.Contains(t, body, `"detail":"wrong token"`)
+	status, _, _ = get(t, ext.address+"/api/v1/cardinality", http.Header{"Authorization": {"Bearer right"}})
+	assert.Equal(t, http.StatusOK, status)
+}
+
+func TestMissingAuthenticatorFailsTheStart(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.NetAddr.Endpoint = "localhost:0"
+	cfg.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewID("token")}})
+	cfg.Middlewares = []configmiddleware.Config{{ID: component.MustNewID("limit")}}
+	ext := newExtension(cfg, extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	assert.Equal(t, []component.ID{component.MustNewID("token"), component.MustNewID("limit")}, ext.Dependencies())
+	require.ErrorContains(t, ext.Start(t.Context(), newHost()), "set up the control API")
+}
+
+func TestInsecureBindWarns(t *testing.T) {
+	ext := start(t, newHost(), func(c *Config) { c.InsecureBind = true })
+	assert.Equal(t, 1, ext.logs.FilterLevelExact(zap.WarnLevel).FilterMessageSnippet("insecure_bind").Len())
+}
+
+func TestBrokenListenerIsAFatalState(t *testing.T) {
+	h := newHost()
+	broken, err := net.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	require.NoError(t, broken.Close())
+	ext := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	ext.serve(h, broken, &http.Server{})
+	event := <-h.events
+	assert.Equal(t, componentstatus.StatusFatalError, event.Status())
+	require.ErrorContains(t, event.Err(), "serve the control API on localhost:8620")
+}

@@ -1,0 +1,39 @@
+package phoenixcontrolextension
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/extension"
+
+	"github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension/internal/metadata"
+)
+
+const (
+	defaultEndpoint       = "localhost:8620"
+	defaultRequestTimeout = 10 * time.Second
+	// defaultMaxBodyBytes is less than confighttp's 20 MiB: no path of the API
+	// takes a large body.
+	defaultMaxBodyBytes = 1 << 20
+)
+
+// NewFactory returns the factory of the phoenix_control extension.
+func NewFactory() extension.Factory {
+	return extension.NewFactory(metadata.Type, createDefaultConfig, create, metadata.ExtensionStability)
+}
+
+func createDefaultConfig() component.Config {
+	server := confighttp.NewDefaultServerConfig()
+	server.NetAddr.Endpoint = defaultEndpoint
+	server.MaxRequestBodySize = defaultMaxBodyBytes
+	return &Config{
+		ServerConfig:   server,
+		RequestTimeout: defaultRequestTimeout,
+	}
+}
+
+func create(_ context.Context, set extension.Settings, cfg component.Config) (extension.Extension, error) {
+	return newExtension(cfg.(*Config), set.TelemetrySettings), nil
+}

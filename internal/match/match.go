@@ -1,0 +1,50 @@
+// Package match compiles the patterns that Phoenix uses for names: a glob with
+// * and ?, or a regular expression between slashes.
+package match
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Pattern matches whole names.
+type Pattern struct {
+	text string
+	re   *regexp.Regexp // nil: text is a literal name
+}
+
+var errEmpty = errors.New("a pattern must not be empty")
+
+// Compile reads a pattern. `/re/` is an RE2 expression that must match the
+// whole name; anything else is a glob in which * stands for any run of
+// characters and ? for one.
+func Compile(text string) (Pattern, error) {
+	if text == "" {
+		return Pattern{}, errEmpty
+	}
+	if len(text) > 2 && text[0] == '/' && text[len(text)-1] == '/' {
+		re, err := regexp.Compile(`\A(?:` + text[1:len(text)-1] + `)\z`)
+		if err != nil {
+			return Pattern{}, fmt.Errorf("pattern %q: %w", text, err)
+		}
+		return Pattern{text: text, re: re}, nil
+	}
+	if !strings.ContainsAny(text, "*?") {
+		return Pattern{text: text}, nil
+	}
+	quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(text))
+	return Pattern{text: text, re: regexp.MustCompile(`(?s)\A` + quoted + `\z`)}, nil
+}
+
+// Match reports whether the pattern matches the whole name.
+func (p Pattern) Match(name string) bool {
+	if p.re == nil {
+		return p.text == name
+	}
+	return p.re.MatchString(name)
+}
+
+// String returns the pattern as it was written.
+func (p Pattern) String() string { return p.text }

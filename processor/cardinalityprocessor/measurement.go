@@ -1,0 +1,184 @@
+package cardinalityprocessor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/phoenix-platform/phoenix/control/report"
+	"github.com/phoenix-platform/phoenix/internal/cardinality"
+	"github.com/phoenix-platform/phoenix/internal/series"
+	"github.com/phoenix-platform/phoenix/processor/cardinalityprocessor/internal/metadata"
+)
+
+// analysisInterval is how often, at most, all metrics are analysed for limits
+// and telemetry. A metric without new series is not analysed again.
+const analysisInterval = 15 * time.Second
+
+// measurement is what all instances of one component id share.
+type measurement struct {
+	id        component.ID
+	point     string
+	config    *Config
+	logger    *zap.Logger
+	hasher    *series.Hasher
+	backend   cardinality.Backend
+	tracker   *cardinality.Tracker
+	limits    *limits
+	refused   [reasons]atomic.Uint64
+	latest    atomic.Pointer[findings]
+	instances int // made
+	started   int // started and not shut down
+
+	telemetry  *metadata.TelemetryBuilder
+	unregister func()
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+}
+
+var _ report.CardinalitySource = (*measurement)(nil)
+
+func newMeasurement(set processor.Settings, cfg *Config) (*measurement, error) {
+	b, err := cfg.Backend.build()
+	if err != nil {
+		return nil, fmt.Errorf("backend: %w", err)
+	}
+	l, err := newLimits(cfg.Limits, set.Logger)
+	if err != nil {
+		return nil, err
+	}
+	m := &measurement{
+		id: set.ID, point: pointName(set.ID, cfg.Point), config: cfg, logger: set.Logger, backend: b,
+		hasher: series.NewHasher(series.NewSecret()), limits: l,
+	}
+	m.tracker = cardinality.New(cardinality.Settings{
+		Hasher: m.hasher, Backend: b,
+		SubWindows: cfg.SubWindows, SubWindow: cfg.Window / time.Duration(cfg.SubWindows),
+		MaxMetrics: cfg.MaxMetrics, MaxAttributes: cfg.MaxAttributesPerMetric,
+		Precision: uint8(cfg.Precision), MaxBytes: int64(cfg.MaxMemoryMiB) << 20, //nolint:gosec // validated
+		Start: time.Now(),
+	})
+	return m, nil
+}
+
+// pointName returns the configured name of the point or the one that follows
+// from the id.
+func pointName(id component.ID, configured string) string {
+	switch {
+	case configured != "":
+		return configured
+	case id.Name() != "":
+		return id.Name()
+	}
+	return "default"
+}
+
+func (m *measurement) newFeeder() *feeder {
+	return &feeder{
+		hasher: m.hasher, tracker: m.tracker,
+		labels: !m.backend.Streams(), scopes: m.config.Backend.ScopeLabels,
+		targetInfo: !m.backend.Streams() && m.config.Backend.TargetInfo,
+		groupBy:    m.config.GroupBy,
+	}
+}
+
+// release lets go of the batch, so that a feeder in the pool keeps none alive.
+func (f *feeder) release() {
+	f.resource, f.scope, f.scopeName, f.scopeVer = pcommon.Map{}, pcommon.Map{}, "", ""
+	clear(f.upper)
+	clear(f.description.Attributes)
+	f.upper, f.description.Attributes = f.upper[:0], f.description.Attributes[:0]
+	f.described = false
+}
+
+// start registers with the control plane and begins to rotate.
+func (m *measurement) start(_ context.Context, host component.Host, telemetry *metadata.TelemetryBuilder) error {
+	registry, err := m.findControl(host)
+	if err != nil {
+		return err
+	}
+	m.telemetry = telemetry
+	if err = m.observe(); err != nil {
+		return err
+	}
+	if registry != nil {
+		m.unregister, err = registry.RegisterCardinality(report.CardinalityRegistration{
+			Component: m.id.String(), Point: m.point, Source: m,
+		})
+		if err != nil {
+			return fmt.Errorf("register with %s: %w", m.config.Control, err)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	m.running.Add(1)
+	go func() {
+		defer m.running.Done()
+		m.run(ctx)
+	}()
+	return nil
+}
+
+// findControl returns the control plane, nil if none is configured.
+func (m *measurement) findControl(host component.Host) (report.CardinalityRegistry, error) {
+	if m.config.Control == nil {
+		return nil, nil
+	}
+	ext, ok := host.GetExtensions()[*m.config.Control]
+	if !ok {
+		return nil, fmt.Errorf("control: %s needs the extension %s, which is not running: "+
+			"add it to service.extensions, or remove the option `control`", m.id, m.config.Control)
+	}
+	registry, ok := ext.(report.CardinalityRegistry)
+	if !ok {
+		return nil, fmt.Errorf("control: %s needs a control plane, but the extension %s (%T) is none", m.id, m.config.Control, ext)
+	}
+	return registry, nil
+}
+
+func (m *measurement) shutdown() {
+	if m.unregister != nil {
+		m.unregister()
+		m.unregister = nil
+	}
+	m.stop()
+	m.running.Wait()
+}
+
+// run closes sub-windows and analyses, beside the data path.
+func (m *measurement) run(ctx context.Context) {
+	subWindow := m.config.Window / time.Duration(m.config.SubWindows)
+	rotation := time.NewTicker(subWindow)
+	defer rotation.Stop()
+	analysis := time.NewTicker(min(subWindow, analysisInterval))
+	defer analysis.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-rotation.C:
+			m.tracker.Rotate(now)
+		case now := <-analysis.C:
+			m.analyse(ctx, now)
+		}
+	}
+}
+
+// analyse looks at all metrics, for limits and telemetry.
+func (m *measurement) analyse(ctx context.Context, now time.Time) {
+	begin := time.Now()
+	r := m.tracker.Report(now, m.config.SubWindows, nil)
+	m.limits.check(r.Metrics)
+	m.latest.Store(m.find(r))
+	m.telemetry.ProcessorCardinalityAnalysisDuration.Record(ctx, time.Since(begin).Seconds(),
+		metric.WithAttributes(attribute.String("point", m.point)))
+}
