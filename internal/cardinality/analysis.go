@@ -13,7 +13,8 @@ type Analysis struct {
 	// Series counts backend series, Streams OTLP streams.
 	Series, Streams uint64
 	// Estimated is set if Series, Without and the distinct values beyond 4,096
-	// come from sketches; RelativeError is then one standard error of Series.
+	// come from sketches, or if points of one metric had more sets of bounds than
+	// are told apart. RelativeError is one standard error of Series from sketches.
 	Estimated     bool
 	RelativeError float64
 	// Attributes has an entry for each key that a live series has.
@@ -101,7 +102,7 @@ func (m *Metric) snapshotRows(oldest sketch.Epoch) func() *Analysis {
 }
 
 func (e *exactCounts) analyse(oldest sketch.Epoch, hasher *series.Hasher) *Analysis {
-	a := &Analysis{Series: e.series(), Streams: uint64(len(e.rows.list))}
+	a := &Analysis{Series: e.series(), Streams: uint64(len(e.rows.list)), Estimated: e.shapes.folded}
 	distinct, without := make([]uint64, len(e.attrs)), make([]uint64, len(e.attrs))
 	for i := range e.attrs {
 		distinct[i], without[i] = e.distinct(i), a.Series

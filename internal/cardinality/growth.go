@@ -30,9 +30,11 @@ const smoothing = 0.5
 
 // A metric grows if its new series exceed both of these in two sub-windows
 // that follow each other: a deployment that fits into one does not count. At
-// 20,000 series the share is one series a second.
+// 20,000 series the share is two series in three seconds: a leak of two a
+// second then passes it in two sub-windows that lie within the first two
+// lengths of a sub-window, whenever it begins.
 const (
-	growthShareAMinute = 0.003
+	growthShareAMinute = 0.002
 	growthAMinute      = 6
 	growthAtLeast      = 3
 )

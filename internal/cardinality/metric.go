@@ -189,7 +189,10 @@ func (m *Metric) addAttribute(a *Attribute) int {
 		}
 		return m.attrs.rest
 	}
-	label, _ := m.label(a)
+	label, ok := m.label(a)
+	if !ok {
+		label = Label{}
+	}
 	key := strings.Clone(a.Key) // the batch's memory is not ours to keep
 	plain := a.Domain == series.Point && label.Identity == key
 	return m.attrs.add(attribute{domain: a.Domain, key: key, label: label, plain: plain, values: m.newValues()})
