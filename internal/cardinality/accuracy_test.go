@@ -43,7 +43,7 @@ func TestSavingsWithinTwoPercent(t *testing.T) {
 			t.Parallel()
 			errors := map[string][]float64{}
 			for seed := range seeds {
-				r := newSeededRig(uint64(seed), nil) //nolint:gosec // a small number
+				r := newSeededRig(uint64(seed), nil)
 				r.sendGrid("m", s.grid)
 				a := r.only(t, "m").Analysis
 				n := float64(s.grid.size())

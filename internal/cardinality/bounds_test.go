@@ -3,6 +3,7 @@ package cardinality
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -40,8 +41,8 @@ func TestAttributesBeyondTheBoundAreOneEntry(t *testing.T) {
 		r := newRig(t, func(s *Settings) { s.MaxAttributes = 2 })
 		for i := range n {
 			r.send("m", "", nil, []attr{
-				point("a", fmt.Sprint(i%5)), point("b", fmt.Sprint(i/5%2)),
-				point("c", fmt.Sprint(i/10%10)), point("d", fmt.Sprint(i/100)),
+				point("a", strconv.Itoa(i%5)), point("b", strconv.Itoa(i/5%2)),
+				point("c", strconv.Itoa(i/10%10)), point("d", strconv.Itoa(i/100)),
 			})
 		}
 		m := r.only(t, "m")
@@ -65,7 +66,7 @@ func TestMemoryBoundHolds(t *testing.T) {
 	for round := range 3 {
 		for i := range 200 {
 			for s := range 1000 {
-				r.send(fmt.Sprint("m", i), "", nil, []attr{point("id", fmt.Sprint(s)), point("pod", fmt.Sprint(s/10))})
+				r.send(fmt.Sprint("m", i), "", nil, []attr{point("id", strconv.Itoa(s)), point("pod", strconv.Itoa(s/10))})
 			}
 			require.LessOrEqual(t, r.Totals().Bytes, int64(bound*11/10))
 		}
@@ -97,9 +98,9 @@ func TestMemory(t *testing.T) {
 					list := make([][]attr, 100)
 					for s := range list {
 						for k := range 10 {
-							list[s] = append(list[s], point(fmt.Sprint("key", k), fmt.Sprint(s%(k+1))))
+							list[s] = append(list[s], point(fmt.Sprint("key", k), strconv.Itoa(s%(k+1))))
 						}
-						list[s][0].value = fmt.Sprint(s)
+						list[s][0].value = strconv.Itoa(s)
 					}
 					r.send(fmt.Sprint("metric_", i), "", nil, list...)
 				}
@@ -128,7 +129,7 @@ func TestMemory(t *testing.T) {
 						for k := range 11 {
 							list[i] = append(list[i], point(attributeNames[k], attributeNames[i%(k+1)]))
 						}
-						list[i] = append(list[i], point("id", fmt.Sprint(from+i)))
+						list[i] = append(list[i], point("id", strconv.Itoa(from+i)))
 					}
 					r.send("m", "", nil, list...)
 				}
@@ -160,7 +161,7 @@ func heapOf(f func()) int64 {
 	runtime.GC()
 	runtime.GC() // pools give up what they hold in the second cycle
 	runtime.ReadMemStats(&after)
-	return int64(after.HeapAlloc) - int64(before.HeapAlloc) //nolint:gosec // sizes
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
 // TestManyCallers: four goroutines send the same and different series while

@@ -2,6 +2,7 @@ package cardinality
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,8 @@ func (r *rig) pods(pods, perPod int, containers bool) {
 		for s := range perPod {
 			attrs := []attr{
 				point("pod", fmt.Sprintf("checkout-%d", p)), point("pod_uid", fmt.Sprintf("%08x", p*2654435761)),
-				point("instance", fmt.Sprintf("10.0.%d.%d:80", p/256, p%256)), point("namespace", fmt.Sprint(p%4)),
-				point("path", fmt.Sprint(s/3)), point("container", fmt.Sprint(s%3)),
+				point("instance", fmt.Sprintf("10.0.%d.%d:80", p/256, p%256)), point("namespace", strconv.Itoa(p%4)),
+				point("path", strconv.Itoa(s/3)), point("container", strconv.Itoa(s%3)),
 			}
 			if containers {
 				attrs = append(attrs, point("container_id", fmt.Sprintf("%d-%d", p, s%3)))
@@ -100,7 +101,7 @@ func TestIndependentLabelsAreNoGroup(t *testing.T) {
 	r := newRig(t, nil)
 	for i := range 4000 {
 		r.send("m", "", nil, []attr{
-			point("x", fmt.Sprint(i%40)), point("y", fmt.Sprint(i/40)), point("constant", "1"), point("also", "2"),
+			point("x", strconv.Itoa(i%40)), point("y", strconv.Itoa(i/40)), point("constant", "1"), point("also", "2"),
 		})
 	}
 	require.Empty(t, r.only(t, "m").Analysis.Groups)

@@ -91,9 +91,9 @@ func (g *growth) accelerating(subWindow time.Duration) bool {
 func (g *growth) inWindow(now sketch.Epoch, epochs int) uint64 {
 	sum := 0
 	for i := range min(epochs, len(g.fresh)) {
-		if sketch.Epoch(i) < now { //nolint:gosec // below the window
-			sum += g.fresh[int(now-sketch.Epoch(i))%len(g.fresh)] //nolint:gosec // below the window
+		if sketch.Epoch(i) < now {
+			sum += g.fresh[int(now-sketch.Epoch(i))%len(g.fresh)]
 		}
 	}
-	return uint64(sum) //nolint:gosec // a count
+	return uint64(sum)
 }

@@ -2,6 +2,7 @@ package cardinality
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func (r *rig) steady(metric string, n int) {
 	list := make([][]attr, 0, 1000)
 	for i := range n {
-		list = append(list, []attr{point("id", fmt.Sprint(i)), point("half", fmt.Sprint(i%2))})
+		list = append(list, []attr{point("id", strconv.Itoa(i)), point("half", strconv.Itoa(i%2))})
 		if len(list) == cap(list) || i == n-1 {
 			r.send(metric, "", nil, list...)
 			list = list[:0]
@@ -46,6 +47,7 @@ func TestLeakIsFlaggedWithinTwoSubWindows(t *testing.T) {
 }
 
 func testLeak(t *testing.T, n, begin int, subWindow time.Duration) {
+	t.Helper()
 	r := newRig(t, func(s *Settings) { s.SubWindow = subWindow })
 	seconds := int(subWindow / time.Second)
 	begin = begin * seconds / 150
@@ -99,7 +101,7 @@ func TestSteadyMetricIsNeverFlagged(t *testing.T) {
 			r := newRig(t, nil)
 			src := &testSource{hasher: r.hasher, parts: []uint64{1}, list: make([][]attr, s.series)}
 			for i := range hashes {
-				src.list[i] = []attr{point("id", fmt.Sprint(i)), point("half", fmt.Sprint(i%2))}
+				src.list[i] = []attr{point("id", strconv.Itoa(i)), point("half", strconv.Itoa(i%2))}
 				hashes[i] = src.hash(i)
 			}
 			m := r.Metric(Descriptor{Name: "m", Type: Gauge}, "")

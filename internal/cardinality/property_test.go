@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -140,12 +141,12 @@ func TestSketchesEqualRowsWithinTwoPercent(t *testing.T) {
 	}
 	for i := range 3 * ExactSeries {
 		parts := []uint64{1, 2, 3, 4}
-		attrs := []attr{point("id", fmt.Sprint(i%9000)), point("shard", fmt.Sprint(i/9000)), {series.Resource, "host", fmt.Sprint(i % 50)}}
+		attrs := []attr{point("id", strconv.Itoa(i%9000)), point("shard", strconv.Itoa(i/9000)), {series.Resource, "host", strconv.Itoa(i % 50)}}
 		if i%3 == 0 {
 			parts = []uint64{1, 2, 5}
 		}
 		if i > 2*ExactSeries {
-			attrs = append(attrs, point("late", fmt.Sprint(i%2)))
+			attrs = append(attrs, point("late", strconv.Itoa(i%2)))
 		}
 		send(parts, attrs...)
 	}

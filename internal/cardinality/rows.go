@@ -76,7 +76,7 @@ func (r *rows) expire(oldest sketch.Epoch) {
 		if kept != i {
 			r.list[kept] = s
 			copy(r.row(kept), r.row(i))
-			r.index[s.stream] = int32(kept) //nolint:gosec // at most ExactSeries
+			r.index[s.stream] = int32(kept)
 		}
 		kept++
 	}
@@ -92,7 +92,7 @@ func (r *rows) shrink() {
 	r.values = append(make([]uint64, 0, len(r.values)*3/2), r.values...)
 	index := make(map[uint64]int32, len(r.list))
 	for i, s := range r.list {
-		index[s.stream] = int32(i) //nolint:gosec // at most ExactSeries
+		index[s.stream] = int32(i)
 	}
 	r.index = index
 }

@@ -85,7 +85,7 @@ func (s *shapes) weight(set shapeSet) uint64 {
 			sum += n
 		}
 	}
-	return uint64(sum) //nolint:gosec // a count
+	return uint64(sum)
 }
 
 func (s *shapes) clone() shapes {

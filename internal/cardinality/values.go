@@ -80,8 +80,8 @@ func (v *values) count(epochs int) uint64 {
 	}
 	union := sketch.NewHLL(valuesPrecision)
 	for i := range min(epochs, len(v.ring)) {
-		if sketch.Epoch(i) < v.epoch { //nolint:gosec // below the window
-			sketch.Merge(union, v.ring[int(v.epoch-sketch.Epoch(i))%len(v.ring)]) //nolint:gosec // below the window
+		if sketch.Epoch(i) < v.epoch {
+			sketch.Merge(union, v.ring[int(v.epoch-sketch.Epoch(i))%len(v.ring)])
 		}
 	}
 	return union.Estimate()

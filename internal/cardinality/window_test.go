@@ -2,6 +2,7 @@ package cardinality
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestSinceCountsTheLatestSubWindows(t *testing.T) {
 		r := newRig(t, nil)
 		send := func(name string, n int) {
 			for i := range n {
-				r.send("m", "", nil, []attr{point("id", fmt.Sprint(name, i)), point("half", fmt.Sprint(i%2))})
+				r.send("m", "", nil, []attr{point("id", fmt.Sprint(name, i)), point("half", strconv.Itoa(i%2))})
 			}
 		}
 		send("a", 2*n)
@@ -68,7 +69,7 @@ func TestLateKeyCountsOlderSeriesToo(t *testing.T) {
 		r := newRig(t, nil)
 		r.steady("m", n)
 		for i := range 1000 { // each of 10 values of late for 100 of the ids
-			r.send("m", "", nil, []attr{point("id", fmt.Sprint(i%100)), point("half", fmt.Sprint(i%2)), point("late", fmt.Sprint(i/100))})
+			r.send("m", "", nil, []attr{point("id", strconv.Itoa(i%100)), point("half", strconv.Itoa(i%2)), point("late", strconv.Itoa(i/100))})
 		}
 		a := r.only(t, "m").Analysis
 		require.InDelta(t, n+1000, float64(a.Series), 0.02*float64(n))
@@ -103,7 +104,7 @@ func TestMetricThatShrinksIsExactAgain(t *testing.T) {
 func TestGroupsOfAMetricAreApart(t *testing.T) {
 	r := newRig(t, nil)
 	for i := range 30 {
-		r.send("m", fmt.Sprint("service-", i%3), nil, []attr{point("id", fmt.Sprint(i))})
+		r.send("m", fmt.Sprint("service-", i%3), nil, []attr{point("id", strconv.Itoa(i))})
 	}
 	report := r.Report(r.now, 4, nil)
 	require.Len(t, report.Metrics, 3)
@@ -134,9 +135,9 @@ func TestManyShapes(t *testing.T) {
 	for i := range 2 * maxShapes {
 		parts := make([]uint64, i+2)
 		for j := range parts {
-			parts[j] = uint64(100*i + j + 1) //nolint:gosec // small
+			parts[j] = uint64(100*i + j + 1)
 		}
-		r.send("m", "", parts, []attr{point("id", fmt.Sprint(i))})
+		r.send("m", "", parts, []attr{point("id", strconv.Itoa(i))})
 	}
 	a := r.only(t, "m").Analysis
 	require.EqualValues(t, 2*maxShapes, a.Streams)

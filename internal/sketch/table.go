@@ -144,8 +144,8 @@ func (t *Table) Stale() bool { return t.now-t.made > epochCycle/2 }
 func (t *Table) Count(epochs int) int {
 	sum := 0
 	for i := range min(epochs, len(t.live)) {
-		if Epoch(i) < t.now { //nolint:gosec // below the window
-			sum += t.live[t.index(t.now-Epoch(i))] //nolint:gosec // below the window
+		if Epoch(i) < t.now {
+			sum += t.live[t.index(t.now-Epoch(i))]
 		}
 	}
 	return sum
