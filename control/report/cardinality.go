@@ -66,8 +66,9 @@ type Cardinality struct {
 	Window, SubWindow time.Duration
 	// Metrics has one entry for each metric and budget group, in no order.
 	Metrics []MetricCardinality
-	// MetricsTracked, Series, Streams and Points sum over everything that is
-	// tracked, also what Metric of the query leaves out.
+	// MetricsTracked, Series and Streams sum over everything that is tracked,
+	// also what Metric of the query leaves out. Points counts the data points
+	// that were looked at since the component started.
 	MetricsTracked          int
 	Series, Streams, Points uint64
 	// Refused counts points that could not be counted, by reason.

@@ -34,10 +34,13 @@ func TestSavingsWithinTwoPercent(t *testing.T) {
 		grid         grid
 		seeds, quick int
 	}
-	for _, s := range []simulation{{grid1k, 200, 200}, {grid50k, 200, 60}, {grid1M, 200, 3}} {
+	for _, s := range []simulation{{grid1k, 200, 200}, {grid50k, 200, 100}, {grid1M, 200, 4}} {
 		seeds := s.quick
-		if long {
+		switch {
+		case long:
 			seeds = s.seeds
+		case raceDetector:
+			seeds = max(1, s.quick/50)
 		}
 		t.Run(fmt.Sprintf("series=%d/seeds=%d", s.grid.size(), seeds), func(t *testing.T) {
 			t.Parallel()
@@ -59,12 +62,15 @@ func TestSavingsWithinTwoPercent(t *testing.T) {
 				t.Logf("%-8s true saving %5.1f %%  p50 %.2f %%  p95 %.2f %%  max %.2f %%", key,
 					100*(1-float64(s.grid.without(key))/float64(s.grid.size())),
 					100*quantile(errors[key], 0.5), 100*quantile(errors[key], 0.95), 100*quantile(errors[key], 1))
-				if seeds >= 60 {
+				if seeds >= 100 {
 					require.Less(t, quantile(errors[key], 0.95), 0.02, key)
 				}
 			}
 			t.Logf("all      p95 %.2f %%", 100*quantile(every, 0.95))
-			require.Less(t, quantile(every, 0.95), 0.02)
+			require.Less(t, quantile(every, 0.95), 0.03)
+			if len(every) >= 20 {
+				require.Less(t, quantile(every, 0.95), 0.02)
+			}
 		})
 	}
 }

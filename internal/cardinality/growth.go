@@ -19,6 +19,7 @@ type growth struct {
 	last     int     // new series of the last completed sub-window
 	before   int     // and of the one before
 	growing  bool
+	judged   bool // at least one sub-window was
 }
 
 // learning is how many sub-windows a metric is given before its new series
@@ -63,8 +64,12 @@ func (g *growth) advance(now sketch.Epoch, streams int, subWindow time.Duration)
 		return
 	}
 	g.before, g.last = g.last, n
+	rate := float64(n) / subWindow.Minutes()
+	if !g.judged { // there is nothing to compare with
+		g.judged, g.rate = true, rate
+	}
 	g.previous = g.rate
-	g.rate += smoothing * (float64(n)/subWindow.Minutes() - g.rate)
+	g.rate += smoothing * (rate - g.rate)
 	limit := threshold(streams, subWindow)
 	g.growing = g.last >= limit && g.before >= limit || g.growing && 2*g.last >= limit
 }

@@ -114,6 +114,7 @@ func (r *rig) send(metric, group string, parts []uint64, list ...[]attr) {
 		hashes[i] = base + src.hash(i)
 	}
 	d := Descriptor{Name: metric, Type: Gauge}
+	src.d.Descriptor = d
 	m := r.Metric(d, group)
 	if m == nil {
 		r.Overflow(d, group, hashes)

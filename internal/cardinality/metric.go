@@ -14,7 +14,6 @@ import (
 type Metric struct {
 	tracker     *Tracker
 	name, group string
-	base        uint64 // what the metric's name adds to the hash of its labels
 
 	seen   atomic.Pointer[sketch.Table] // read without the lock
 	points atomic.Uint64
@@ -24,6 +23,8 @@ type Metric struct {
 	mu         sync.Mutex
 	epoch      sketch.Epoch
 	descriptor Descriptor
+	gone       bool // removed from the tracker: see Observe
+	bases      bases
 	attrs      attributes
 	shapes     shapes
 	rows       *rows  // nil once there are more than ExactSeries
@@ -41,7 +42,6 @@ const metricBytes = 1024
 
 func newMetric(t *Tracker, d Descriptor, groupName string, now sketch.Epoch) *Metric {
 	m := &Metric{tracker: t, name: d.Name, group: groupName, epoch: now, descriptor: d}
-	m.base = t.settings.Hasher.Identity(series.Identity{Name: d.Name})
 	m.attrs = newAttributes()
 	m.rows = newRows(0, now)
 	m.growth = newGrowth(t.settings.SubWindows, now)
@@ -67,44 +67,74 @@ func (m *Metric) Observe(hashes []uint64, source Source, misses []int) []int {
 			misses = append(misses, i)
 		}
 	}
-	m.points.Add(uint64(len(hashes)))
-	if len(misses) == 0 {
-		return misses
+	lost := 0
+	if len(misses) > 0 {
+		if m.full.Load() {
+			known := len(misses)
+			misses = slices.DeleteFunc(misses, func(i int) bool { return t.overflow.knows(hashes[i], now) })
+			lost = known - len(misses)
+		}
+		n, ok := m.insertAll(hashes, source, misses)
+		if !ok { // the metric was removed since the caller asked for it
+			if next := t.Metric(m.descriptor, m.group); next != nil {
+				return next.Observe(hashes, source, misses)
+			}
+			t.Overflow(m.descriptor, m.group, hashes)
+			return misses
+		}
+		lost += n
 	}
-	if m.full.Load() {
-		misses = slices.DeleteFunc(misses, func(i int) bool { return t.overflow.knows(hashes[i], now) })
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.advance(sketch.Epoch(t.epoch.Load()))
-	for _, i := range misses {
-		m.insert(hashes[i], source, i)
-	}
+	m.points.Add(uint64(len(hashes) - lost)) //nolint:gosec // never negative
 	return misses
 }
 
-// insert takes in a series that was not yet seen in this sub-window.
-func (m *Metric) insert(stream uint64, source Source, i int) {
+// insertAll takes in the series of points that were not yet seen in this
+// sub-window. It returns how many had no room; ok is false if the metric is gone.
+func (m *Metric) insertAll(hashes []uint64, source Source, misses []int) (lost int, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone {
+		return 0, false
+	}
+	m.advance(sketch.Epoch(m.tracker.epoch.Load()))
+	for _, i := range misses {
+		if !m.insert(hashes[i], source, i) {
+			lost++
+		}
+	}
+	return lost, true
+}
+
+// insert takes in one series. It returns false if it had no room.
+func (m *Metric) insert(stream uint64, source Source, i int) bool {
 	table := m.seen.Load()
 	if table.Full() && !m.resize(table) {
 		m.full.Store(true)
 	}
 	if m.full.Load() && !table.Contains(stream) {
 		m.tracker.overflow.add(stream, m.epoch, reasonMemory)
-		return
+		return false
 	}
 	switch m.seen.Load().Touch(stream) {
 	case sketch.Current: // another goroutine was faster, or the batch repeats it
-		return
+		return true
 	case sketch.New:
 		m.growth.seen(m.epoch)
 		m.version++
 	case sketch.Known:
-		if m.large == nil && m.rows.touch(stream, m.epoch) {
-			return
+		// The attributes of a known series are known; the bounds of a histogram
+		// may have changed.
+		if m.large == nil && !m.manyParts() && m.rows.touch(stream, m.epoch) {
+			return true
 		}
 	}
 	m.describe(stream, source.Describe(i))
+	return true
+}
+
+// manyParts reports whether a point of this metric may be several series.
+func (m *Metric) manyParts() bool {
+	return Type(m.types.Load())&(Histogram|Summary) != 0 && !m.tracker.settings.Backend.Streams() //nolint:gosec // a set of five bits
 }
 
 // describe enters a series with its attributes.
@@ -132,7 +162,7 @@ func (m *Metric) resolve(stream uint64, d *Description) uint64 {
 	for range m.attrs.list {
 		m.vector = append(m.vector, 0)
 	}
-	backend := m.base
+	backend := m.base(&d.Descriptor)
 	for position := range d.Attributes {
 		a := &d.Attributes[position]
 		i := m.attrs.find(position, a.Domain, a.Key)
@@ -181,17 +211,21 @@ func (m *Metric) contribution(known *attribute, a *Attribute) (v uint64, label b
 // if there is no room.
 func (m *Metric) addAttribute(a *Attribute) int {
 	s := &m.tracker.settings
-	if len(m.attrs.list) >= s.MaxAttributes || !m.reserveAttribute() {
+	label, ok := m.label(a)
+	if !ok {
+		label = Label{}
+	}
+	why, room := reasonAttributes, len(m.attrs.list) < s.MaxAttributes
+	if room {
+		why, room = reasonMemory, m.reserveAttribute(attributeBytes+len(a.Key)+len(label.Name)+len(label.Identity))
+	}
+	if !room {
 		m.folded = true
-		m.tracker.overflow.note(reasonAttributes, m.epoch)
+		m.tracker.overflow.note(why, m.epoch)
 		if m.attrs.rest < 0 {
 			return m.attrs.add(attribute{rest: true, values: m.newValues()})
 		}
 		return m.attrs.rest
-	}
-	label, ok := m.label(a)
-	if !ok {
-		label = Label{}
 	}
 	key := strings.Clone(a.Key) // the batch's memory is not ours to keep
 	plain := a.Domain == series.Point && label.Identity == key
@@ -214,14 +248,14 @@ func (m *Metric) newValues() *values {
 	return newValues(m.tracker.settings.SubWindows, m.epoch)
 }
 
-func (m *Metric) reserveAttribute() bool {
+func (m *Metric) reserveAttribute(bytes int) bool {
 	if m.large != nil {
 		n := len(m.shapes.keys)
 		if !m.reserveLarge(m.largeBytes(n, 1) - m.largeBytes(n, 0)) {
 			return false
 		}
 	}
-	return m.reserve(attributeBytes)
+	return m.reserve(bytes)
 }
 
 // shape returns the index of the part list of a point.

@@ -37,14 +37,20 @@ type MetricReport struct {
 	Folded bool
 }
 
-// Epochs returns how many sub-windows cover the last so many; zero means all.
-// ok is false if the window is shorter.
-func (t *Tracker) Epochs(since time.Duration) (epochs int, ok bool) {
+// Epochs returns how many sub-windows, the running one and those before it,
+// cover at least the last so many; zero means the whole window. ok is false if
+// the window is shorter.
+func (t *Tracker) Epochs(since time.Duration, now time.Time) (epochs int, ok bool) {
+	window := t.settings.SubWindows
 	if since == 0 {
-		return t.settings.SubWindows, true
+		return window, true
 	}
-	n := int((since + t.settings.SubWindow - 1) / t.settings.SubWindow)
-	return max(n, 1), n <= t.settings.SubWindows
+	if since > t.settings.SubWindow*time.Duration(window) {
+		return 0, false
+	}
+	whole := since - now.Sub(t.Began(sketch.Epoch(t.epoch.Load())))
+	n := 1 + int((max(whole, 0)+t.settings.SubWindow-1)/t.settings.SubWindow)
+	return min(n, window), true
 }
 
 // Report counts the latest epochs of all metrics for which want is true.

@@ -127,6 +127,8 @@ type Attribute struct {
 
 // Description is what a Source knows of one series.
 type Description struct {
+	// Descriptor is the identity of the series' metric.
+	Descriptor Descriptor
 	// Attributes are all attributes: resource, scope and point.
 	Attributes []Attribute
 	// Parts are the series that the backend makes of a point, as hashes that

@@ -157,6 +157,7 @@ func (t *Tracker) rotateShard(s *shard, epoch sketch.Epoch) {
 		m.mu.Lock()
 		if m.streams() == 0 { // a point may have come since
 			delete(next, key)
+			m.gone = true
 			t.bytes.Add(-m.reserved)
 			m.reserved = 0
 			t.count.Add(-1)

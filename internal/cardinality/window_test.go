@@ -52,10 +52,15 @@ func TestSinceCountsTheLatestSubWindows(t *testing.T) {
 		require.InDelta(t, n, float64(one.Series), 0.02*float64(n))
 		require.InDelta(t, 3*n, float64(two.Series), 0.06*float64(n))
 		require.InDelta(t, n, float64(one.attribute(t, "id").Distinct), 0.05*float64(n))
-		epochs, ok := r.Epochs(151 * time.Second)
-		require.True(t, ok)
-		require.Equal(t, 2, epochs, "rounded up")
-		_, ok = r.Epochs(601 * time.Second)
+		for _, c := range []struct {
+			since, elapsed time.Duration
+			epochs         int
+		}{{0, 0, 4}, {time.Second, 0, 2}, {time.Second, time.Second, 1}, {150 * time.Second, 0, 2}, {151 * time.Second, 0, 3}, {10 * time.Minute, 0, 4}} {
+			epochs, ok := r.Epochs(c.since, r.now.Add(c.elapsed))
+			require.True(t, ok)
+			require.Equal(t, c.epochs, epochs, "%s, %s into the running sub-window", c.since, c.elapsed)
+		}
+		_, ok := r.Epochs(601*time.Second, r.now)
 		require.False(t, ok)
 		require.Equal(t, r.now, r.Report(r.now, 1, nil).From)
 		require.Equal(t, r.now.Add(-r.settings.SubWindow), r.Report(r.now, 4, nil).From, "counting began then")

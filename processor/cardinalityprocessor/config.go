@@ -79,9 +79,7 @@ type BackendConfig struct {
 	Translation string `mapstructure:"translation"`
 }
 
-var (
-	_ component.Config = (*Config)(nil)
-)
+var _ component.Config = (*Config)(nil)
 
 const (
 	maxSubWindows = 60

@@ -13,8 +13,9 @@ import (
 
 // NewFactory returns a factory of cardinality processors. All instances of one
 // component id that a factory makes count together.
-func NewFactory() processor.Factory {
-	shared := newInstances()
+func NewFactory() processor.Factory { return newFactory(newInstances()) }
+
+func newFactory(shared *instances) processor.Factory {
 	return processor.NewFactory(
 		metadata.Type,
 		createDefaultConfig,

@@ -33,15 +33,14 @@ type feeder struct {
 	index  []int    // the points that they belong to
 	misses []int
 
-	resource, scope       pcommon.Map
-	scopeName, scopeVer   string
-	upper                 []cardinality.Attribute // resource and scope, described
-	upperText, pointText  []byte
-	described, targetRun  bool
-	points                walk.Points
-	description           cardinality.Description
-	floats                []float64
-	pointsSeen, staleSeen int
+	resource, scope      pcommon.Map
+	scopeName, scopeVer  string
+	upper                []cardinality.Attribute // resource and scope, described
+	upperText, pointText []byte
+	described, targetRun bool
+	points               walk.Points
+	description          cardinality.Description
+	floats               []float64
 }
 
 var _ cardinality.Source = (*feeder)(nil)
@@ -63,7 +62,6 @@ func (r refusal) String() string { return [reasons]string{"unsupported_type", "e
 
 // feed counts a batch and returns what it had to refuse.
 func (f *feeder) feed(md pmetric.Metrics) (bad refused) {
-	f.pointsSeen, f.staleSeen = 0, 0
 	for _, rm := range md.ResourceMetrics().All() {
 		f.resource = rm.Resource().Attributes()
 		resourceHash := f.hasher.Map(series.Resource, f.resource)
@@ -80,6 +78,26 @@ func (f *feeder) feed(md pmetric.Metrics) (bad refused) {
 		}
 	}
 	return bad
+}
+
+// release lets go of the batch, so that a feeder in the pool keeps none alive.
+func (f *feeder) release() {
+	f.resource, f.scope, f.scopeName, f.scopeVer = pcommon.Map{}, pcommon.Map{}, "", ""
+	f.points, f.description.Descriptor = walk.Points{}, cardinality.Descriptor{}
+	f.upper, f.description.Attributes = forget(f.upper), forget(f.description.Attributes)
+	f.described = false
+}
+
+// keepAttributes is up to how many described attributes a feeder keeps room for.
+const keepAttributes = 256
+
+// forget empties a list over its whole length, for it may have been longer.
+func forget(list []cardinality.Attribute) []cardinality.Attribute {
+	if cap(list) > keepAttributes {
+		return nil
+	}
+	clear(list[:cap(list)])
+	return list[:0]
 }
 
 // enterScope makes a scope the current one and returns its hash.
@@ -141,7 +159,6 @@ func (f *feeder) feedMetric(m pmetric.Metric, base uint64, group string, grouped
 		return
 	}
 	n := points.Len()
-	f.pointsSeen += n
 	if m.Name() == "" {
 		bad[emptyName] += n
 		return
@@ -152,7 +169,6 @@ func (f *feeder) feedMetric(m pmetric.Metric, base uint64, group string, grouped
 	f.hashes, f.index = f.hashes[:0], f.index[:0]
 	for i := range n {
 		if points.Flags(i).NoRecordedValue() { // the end of a series is no sample of it
-			f.staleSeen++
 			continue
 		}
 		attributes := points.Attributes(i)
@@ -176,6 +192,7 @@ func (f *feeder) flush(d cardinality.Descriptor, group string) {
 	if len(f.hashes) == 0 {
 		return
 	}
+	f.description.Descriptor = d
 	if m := f.tracker.Metric(d, group); m != nil {
 		f.misses = m.Observe(f.hashes, f, f.misses)
 	} else {
@@ -247,7 +264,7 @@ func (f *feeder) appendMap(
 			if f.labels {
 				from := len(text)
 				text = appendText(text, value)
-				a.Text = unsafe.String(unsafe.SliceData(text[from:]), len(text)-from)
+				a.Text = unsafe.String(unsafe.SliceData(text[from:]), len(text)-from) //nolint:gosec // text is only appended to while a is in use
 			}
 		}
 		dst = append(dst, a)

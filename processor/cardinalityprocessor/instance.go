@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/phoenix-platform/phoenix/internal/series"
 	"github.com/phoenix-platform/phoenix/processor/cardinalityprocessor/internal/metadata"
 )
 
@@ -19,13 +20,19 @@ import (
 // one id share one measurement, so a series that passes two pipelines counts
 // once.
 type instances struct {
+	secret func() series.Secret // keys the hashes of a measurement
+
 	mu     sync.Mutex
 	byID   map[component.ID]*measurement
 	points map[string]component.ID // which started measurement claims a point
 }
 
 func newInstances() *instances {
-	return &instances{byID: map[component.ID]*measurement{}, points: map[string]component.ID{}}
+	return &instances{
+		secret: series.NewSecret,
+		byID:   map[component.ID]*measurement{},
+		points: map[string]component.ID{},
+	}
 }
 
 // instance is the processor of one pipeline.
@@ -35,6 +42,7 @@ type instance struct {
 	telemetry *metadata.TelemetryBuilder
 	feeders   sync.Pool
 	started   bool
+	released  bool // shut down
 	point     metric.MeasurementOption
 	reasons   [reasons]metric.MeasurementOption
 }
@@ -48,7 +56,7 @@ func newInstance(s *instances, set processor.Settings, cfg *Config) (*instance, 
 	defer s.mu.Unlock()
 	m := s.byID[set.ID]
 	if m == nil {
-		if m, err = newMeasurement(set, cfg); err != nil {
+		if m, err = newMeasurement(set, cfg, s.secret()); err != nil {
 			return nil, err
 		}
 		s.byID[set.ID] = m
@@ -73,7 +81,7 @@ func (p *instance) start(ctx context.Context, host component.Host) error {
 		return fmt.Errorf("%s and %s both claim the measuring point %q: give one of them another `point`", m.id, owner, m.point)
 	}
 	if m.started == 0 {
-		if err := m.start(ctx, host, p.telemetry); err != nil {
+		if err := m.start(ctx, host); err != nil {
 			return err
 		}
 		s.points[m.point] = m.id
@@ -95,25 +103,28 @@ func (p *instance) shutdown(context.Context) error {
 			delete(s.points, m.point)
 		}
 	}
-	if m.instances--; m.instances == 0 && s.byID[m.id] == m {
-		delete(s.byID, m.id)
+	if !p.released {
+		p.released = true
+		if m.instances--; m.instances == 0 {
+			delete(s.byID, m.id)
+		}
 	}
-	p.telemetry.Shutdown()
 	return nil
 }
 
 // process counts a batch and passes it on as it is. It never fails.
 func (p *instance) process(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
-	f := p.feeders.Get().(*feeder) //nolint:forcetypeassert // the pool holds nothing else
+	points := md.DataPointCount()
+	p.measure.points.Add(uint64(points)) //nolint:gosec // a count
+	f := p.feeders.Get().(*feeder)       //nolint:forcetypeassert // the pool holds nothing else
 	bad := f.feed(md)
-	points := f.pointsSeen
 	f.release()
 	p.feeders.Put(f)
 
 	p.telemetry.ProcessorCardinalityPoints.Add(ctx, int64(points), p.point)
 	for r, n := range bad {
 		if n > 0 {
-			p.measure.refused[r].Add(uint64(n)) //nolint:gosec // a count
+			p.measure.refused[r].Add(uint64(n))
 			p.telemetry.ProcessorCardinalityPointsRefused.Add(ctx, int64(n), p.reasons[r])
 		}
 	}

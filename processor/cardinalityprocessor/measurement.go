@@ -2,17 +2,15 @@ package cardinalityprocessor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/processor"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.uber.org/zap"
 
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/internal/cardinality"
@@ -29,25 +27,26 @@ type measurement struct {
 	id        component.ID
 	point     string
 	config    *Config
-	logger    *zap.Logger
+	settings  component.TelemetrySettings
 	hasher    *series.Hasher
 	backend   cardinality.Backend
 	tracker   *cardinality.Tracker
 	limits    *limits
 	refused   [reasons]atomic.Uint64
+	points    atomic.Uint64
 	latest    atomic.Pointer[findings]
 	instances int // made
 	started   int // started and not shut down
 
 	telemetry  *metadata.TelemetryBuilder
-	unregister func()
+	unregister func() // nil without a control plane
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 }
 
 var _ report.CardinalitySource = (*measurement)(nil)
 
-func newMeasurement(set processor.Settings, cfg *Config) (*measurement, error) {
+func newMeasurement(set processor.Settings, cfg *Config, secret series.Secret) (*measurement, error) {
 	b, err := cfg.Backend.build()
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
@@ -57,8 +56,8 @@ func newMeasurement(set processor.Settings, cfg *Config) (*measurement, error) {
 		return nil, err
 	}
 	m := &measurement{
-		id: set.ID, point: pointName(set.ID, cfg.Point), config: cfg, logger: set.Logger, backend: b,
-		hasher: series.NewHasher(series.NewSecret()), limits: l,
+		id: set.ID, point: pointName(set.ID, cfg.Point), config: cfg, settings: set.TelemetrySettings, backend: b,
+		hasher: series.NewHasher(secret), limits: l,
 	}
 	m.tracker = cardinality.New(cardinality.Settings{
 		Hasher: m.hasher, Backend: b,
@@ -91,40 +90,23 @@ func (m *measurement) newFeeder() *feeder {
 	}
 }
 
-// release lets go of the batch, so that a feeder in the pool keeps none alive.
-func (f *feeder) release() {
-	f.resource, f.scope, f.scopeName, f.scopeVer = pcommon.Map{}, pcommon.Map{}, "", ""
-	clear(f.upper)
-	clear(f.description.Attributes)
-	f.upper, f.description.Attributes = f.upper[:0], f.description.Attributes[:0]
-	f.described = false
-}
-
-// start registers with the control plane and begins to rotate.
-func (m *measurement) start(_ context.Context, host component.Host, telemetry *metadata.TelemetryBuilder) error {
+// start registers with the control plane and begins to rotate. The telemetry is
+// the measurement's own, because the instance that starts it may be shut down
+// before others of the same id.
+func (m *measurement) start(ctx context.Context, host component.Host) error {
 	registry, err := m.findControl(host)
 	if err != nil {
 		return err
 	}
-	m.telemetry = telemetry
-	if err = m.observe(); err != nil {
+	if m.telemetry, err = metadata.NewTelemetryBuilder(m.settings); err != nil {
+		return fmt.Errorf("make the telemetry of %s: %w", m.id, err)
+	}
+	if err = errors.Join(m.observe(), m.register(registry)); err != nil {
+		m.telemetry.Shutdown()
 		return err
 	}
-	if registry != nil {
-		m.unregister, err = registry.RegisterCardinality(report.CardinalityRegistration{
-			Component: m.id.String(), Point: m.point, Source: m,
-		})
-		if err != nil {
-			return fmt.Errorf("register with %s: %w", m.config.Control, err)
-		}
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	m.stop = stop
-	m.running.Add(1)
-	go func() {
-		defer m.running.Done()
-		m.run(ctx)
-	}()
+	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
+	m.running.Go(func() { m.run(ctx) })
 	return nil
 }
 
@@ -145,6 +127,21 @@ func (m *measurement) findControl(host component.Host) (report.CardinalityRegist
 	return registry, nil
 }
 
+// register makes the measurement known to the control plane, if there is one.
+func (m *measurement) register(registry report.CardinalityRegistry) error {
+	if registry == nil {
+		return nil
+	}
+	unregister, err := registry.RegisterCardinality(report.CardinalityRegistration{
+		Component: m.id.String(), Point: m.point, Source: m,
+	})
+	if err != nil {
+		return fmt.Errorf("register with %s: %w", m.config.Control, err)
+	}
+	m.unregister = unregister
+	return nil
+}
+
 func (m *measurement) shutdown() {
 	if m.unregister != nil {
 		m.unregister()
@@ -152,6 +149,7 @@ func (m *measurement) shutdown() {
 	}
 	m.stop()
 	m.running.Wait()
+	m.telemetry.Shutdown()
 }
 
 // run closes sub-windows and analyses, beside the data path.
@@ -180,5 +178,5 @@ func (m *measurement) analyse(ctx context.Context, now time.Time) {
 	m.limits.check(r.Metrics)
 	m.latest.Store(m.find(r))
 	m.telemetry.ProcessorCardinalityAnalysisDuration.Record(ctx, time.Since(begin).Seconds(),
-		metric.WithAttributes(attribute.String("point", m.point)))
+		metric.WithAttributes(m.pointAttribute()))
 }

@@ -1,13 +1,16 @@
 package cardinalityprocessor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/internal/cardinality"
 	"github.com/phoenix-platform/phoenix/internal/series"
+	"github.com/phoenix-platform/phoenix/internal/sketch"
 )
 
 // Cardinality answers the control plane.
@@ -15,17 +18,19 @@ func (m *measurement) Cardinality(ctx context.Context, q report.CardinalityQuery
 	if err := ctx.Err(); err != nil {
 		return report.Cardinality{}, err
 	}
-	epochs, ok := m.tracker.Epochs(q.Since)
+	now := time.Now()
+	epochs, ok := m.tracker.Epochs(q.Since, now)
 	if !ok {
 		return report.Cardinality{}, fmt.Errorf("%w: since is %s, the window of %s is %s",
 			report.ErrSinceTooLong, q.Since, m.id, m.config.Window)
 	}
-	r := m.tracker.Report(time.Now(), epochs, nil)
+	r := m.tracker.Report(now, epochs, nil)
 	c := report.Cardinality{
 		Component: m.id.String(), Point: m.point, Backend: m.config.Backend.Kind, GroupBy: m.config.GroupBy,
 		From: r.From, To: r.To,
 		Window: m.config.Window, SubWindow: m.config.Window / time.Duration(m.config.SubWindows),
 		MetricsTracked:   len(r.Metrics),
+		Points:           m.points.Load(),
 		Refused:          m.refusals(),
 		MemoryBytes:      uint64(r.Bytes),                     //nolint:gosec // a size
 		MemoryLimitBytes: uint64(m.config.MaxMemoryMiB) << 20, //nolint:gosec // validated
@@ -34,13 +39,11 @@ func (m *measurement) Cardinality(ctx context.Context, q report.CardinalityQuery
 		mr := &r.Metrics[i]
 		c.Series += mr.Analysis.Series
 		c.Streams += mr.Analysis.Streams
-		c.Points += mr.Points
 		if q.Metric == "" || q.Metric == mr.Name {
 			c.Metrics = append(c.Metrics, m.metric(mr, r.From, q.Detail))
 		}
 	}
 	if o := r.Overflow; o != nil {
-		c.Points += o.Points
 		c.Overflow = &report.CardinalityOverflow{
 			Metrics: o.Metrics, Series: o.Series, Points: o.Points, Attributes: o.Folded, Reasons: o.Reasons,
 		}
@@ -69,7 +72,7 @@ func (m *measurement) metric(mr *cardinality.MetricReport, from time.Time, detai
 			NewPerMinute: mr.NewPerMinute, NewInWindow: mr.NewInWindow, Growing: mr.Growing, Accelerating: mr.Accelerating,
 		},
 		Limit: m.limits.of(mr),
-		Best:  bestSaving(a),
+		Best:  m.bestSaving(a),
 	}
 	if !detail {
 		return c
@@ -118,19 +121,28 @@ func names(a *cardinality.Analysis, members []int) []string {
 	return list
 }
 
+// noiseErrors is up to how many standard errors of a sketch a saving may be
+// chance. A saving is the difference of two sketches, so these are nearly three
+// of its own, and a metric has a dozen attributes that may be taken for the
+// best.
+const noiseErrors = 4
+
 // bestSaving picks the attribute or group whose removal saves most; among
 // equals the shorter, then the first by name. What lies within the error of
 // the sketches is no saving.
-func bestSaving(a *cardinality.Analysis) *report.Saving {
+func (m *measurement) bestSaving(a *cardinality.Analysis) *report.Saving {
 	var best *report.Saving
 	offer := func(members []int, without uint64) {
 		s := report.Saving{Attributes: names(a, members), SeriesWithout: without, Series: a.Saving(without)}
-		if best == nil || s.Series > best.Series ||
-			s.Series == best.Series && len(s.Attributes) == len(best.Attributes) && s.Attributes[0] < best.Attributes[0] {
+		if best == nil || cmp.Or(cmp.Compare(best.Series, s.Series), cmp.Compare(len(s.Attributes), len(best.Attributes)),
+			slices.Compare(s.Attributes, best.Attributes)) < 0 {
 			best = &s
 		}
 	}
-	noise := uint64(2 * a.RelativeError * float64(a.Series))
+	noise := uint64(0)
+	if a.Estimated { // N of OTLP streams is exact all the same, N∖a is not
+		noise = uint64(noiseErrors * sketch.StandardError(uint8(m.config.Precision)) * float64(a.Series)) //nolint:gosec // validated
+	}
 	for i := range a.Attributes {
 		x := &a.Attributes[i]
 		if !x.Rest && a.Saving(x.Without) > noise {

@@ -1,0 +1,7 @@
+//go:build race
+
+package cardinality
+
+// raceDetector makes simulations smaller: they hold one goroutine, and the
+// detector makes them ten times as slow.
+const raceDetector = true
