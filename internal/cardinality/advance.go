@@ -128,9 +128,6 @@ func equalInts(a, b []int) bool {
 // resize gives the table room for its live hashes and half as many more.
 func (m *Metric) resize(table *sketch.Table) bool {
 	slots := table.Fit()
-	if table.Full() && slots <= table.Len() && 5*(table.Count(m.tracker.settings.SubWindows)+1) > 4*slots {
-		slots = table.Len() * 3 / 2
-	}
 	grown := sketch.TableBytes(slots) - sketch.TableBytes(table.Len())
 	if grown > 0 && !m.reserve(grown) {
 		return false

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
+	"unicode/utf8"
 )
 
 // Pattern matches whole names.
@@ -15,7 +17,10 @@ type Pattern struct {
 	re   *regexp.Regexp // nil: text is a literal name
 }
 
-var errEmpty = errors.New("a pattern must not be empty")
+var (
+	errEmpty    = errors.New("a pattern must not be empty")
+	errEncoding = errors.New("not valid UTF-8")
+)
 
 // Compile reads a pattern. `/re/` is an RE2 expression that must match the
 // whole name; anything else is a glob in which * stands for any run of
@@ -24,8 +29,11 @@ func Compile(text string) (Pattern, error) {
 	if text == "" {
 		return Pattern{}, errEmpty
 	}
+	if !utf8.ValidString(text) {
+		return Pattern{}, fmt.Errorf("pattern %q: %w", text, errEncoding)
+	}
 	if len(text) > 2 && text[0] == '/' && text[len(text)-1] == '/' {
-		re, err := regexp.Compile(`\A(?:` + text[1:len(text)-1] + `)\z`)
+		re, err := whole(text[1 : len(text)-1])
 		if err != nil {
 			return Pattern{}, fmt.Errorf("pattern %q: %w", text, err)
 		}
@@ -36,6 +44,16 @@ func Compile(text string) (Pattern, error) {
 	}
 	quoted := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(text))
 	return Pattern{text: text, re: regexp.MustCompile(`(?s)\A` + quoted + `\z`)}, nil
+}
+
+// whole compiles an expression that must match all of a name. The expression is
+// checked by itself first: `a)|(b` is none, though it would become one between
+// the parentheses of the anchors, and match more than whole names.
+func whole(expression string) (*regexp.Regexp, error) {
+	if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + expression + `)\z`)
 }
 
 // Match reports whether the pattern matches the whole name.

@@ -69,9 +69,12 @@ func avalanche(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// fold mixes two words into one by the 128-bit product.
+// fold mixes two words into one by the 128-bit product. b may come from a
+// stranger, a is secret and takes part in both factors: with a public constant
+// for the second one, some b would make it zero, and the result the same for
+// every a.
 func fold(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^mixA, b^mixB)
+	hi, lo := bits.Mul64(a^mixA, b^bits.RotateLeft64(a, 32))
 	return avalanche(hi ^ lo)
 }
 
@@ -111,7 +114,7 @@ type Identity struct {
 
 // Identity is the contribution of the metric itself.
 func (h *Hasher) Identity(id Identity) uint64 {
-	seed := xxh3.HashStringSeed(id.Unit, h.seeds[Metric]+uint64(id.Kind)*mixB)
+	seed := xxh3.HashStringSeed(id.Unit, h.seeds[Metric]+(uint64(id.Kind)+1)*mixB) // +1: no attribute is a metric
 	return h.end(xxh3.HashStringSeed(id.Name, seed))
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Secret keys the hashes of one installation. Sketches that are to be merged
@@ -45,4 +46,9 @@ func (s Secret) MarshalText() ([]byte, error) {
 }
 
 // String hides the secret from logs and error messages.
-func (Secret) String() string { return "[REDACTED]" }
+func (Secret) String() string { return redacted }
+
+// Format hides it from the verbs that do not ask String: %d, %#v and others.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+const redacted = "[REDACTED]"

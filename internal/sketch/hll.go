@@ -9,7 +9,24 @@ import (
 
 // HLL is one HyperLogLog sketch in its dense form: fixed memory, no allocation
 // after it is made.
-type HLL = hyperloglog.Sketch
+type HLL struct{ *hyperloglog.Sketch }
+
+// InsertHash adds a hash, of which the upper 48 bits count, as in a Table.
+//
+// The hash is scrambled first, because that of a series is a sum: any one is
+// random, but those of a metric with few values for each of many labels form a
+// lattice, and the error of a sketch assumes independent ones. Unscrambled, 18
+// labels of two values gave 7 times the stated error at precision 14, four of
+// twenty 1.8 times at 15; see TestTheErrorForSeriesIsTheStatedOne.
+func (s *HLL) InsertHash(hash uint64) { s.Sketch.InsertHash(scramble(hash &^ epochMask)) }
+
+// scramble is a bijection that spreads every bit over all (the finaliser of
+// MurmurHash3 with the constants of D. Stafford, variant 13).
+func scramble(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
 
 // NewHLL returns an empty dense sketch of 2^precision one-byte registers.
 func NewHLL(precision uint8) *HLL {
@@ -17,7 +34,7 @@ func NewHLL(precision uint8) *HLL {
 	if err != nil {
 		panic(fmt.Sprintf("sketch precision %d: %v", precision, err)) // a constant of this module
 	}
-	return sk
+	return &HLL{sk}
 }
 
 // HLLBytes is the memory of a sketch.
@@ -44,7 +61,7 @@ func Merge(dst, src *HLL) {
 	if src == nil {
 		return
 	}
-	if err := dst.Merge(src); err != nil {
+	if err := dst.Sketch.Merge(src.Sketch); err != nil {
 		panic(fmt.Sprintf("merge sketches: %v", err)) // precisions are constants of this module
 	}
 }

@@ -33,8 +33,10 @@ func NewTable(window int, now Epoch) *Table {
 	return &Table{slots: make([]atomic.Uint64, minSlots), live: make([]int, window), now: now, made: now}
 }
 
+// position looks at the bits that a slot keeps only, so that a rehash, which
+// knows no others, puts a hash where it will be looked for.
 func (t *Table) position(hash uint64) int {
-	hi, _ := bits.Mul64(hash, uint64(len(t.slots)))
+	hi, _ := bits.Mul64(hash&^epochMask, uint64(len(t.slots)))
 	return int(hi) //nolint:gosec // below len(t.slots)
 }
 
@@ -126,13 +128,25 @@ func (t *Table) Contains(hash uint64) bool {
 
 // Advance moves to a later epoch. What was last seen a window ago is forgotten.
 func (t *Table) Advance(now Epoch) {
+	if now > t.now && now-t.now >= Epoch(len(t.live)) { //nolint:gosec // a window is short
+		t.clear(now)
+		return
+	}
 	for t.now < now {
 		t.now++
 		t.live[t.index(t.now)] = 0
-		if now-t.now > Epoch(2*len(t.live)) { //nolint:gosec // a window is short
-			t.now = now - Epoch(len(t.live)) //nolint:gosec // a window is short
-		}
 	}
+}
+
+// clear empties the table after a pause in which everything died. The slots
+// must not stay: a pause may be as long as stored epochs take to repeat, and
+// what died long ago would be back.
+func (t *Table) clear(now Epoch) {
+	for i := range t.slots {
+		t.slots[i].Store(0)
+	}
+	clear(t.live)
+	t.used, t.now, t.made = 0, now, now
 }
 
 // Stale reports whether dead slots must be purged before their stored epoch
