@@ -94,7 +94,7 @@ func CheckManifest(m Manifest, tree []string) []string {
 	own := m.own()
 	for _, dir := range tree {
 		if !slices.Contains(own, dir) {
-			found = append(found, fmt.Sprintf("%s has a factory and is not in builder-config.yaml: add it and run make generate", dir))
+			found = append(found, dir+" has a factory and is not in builder-config.yaml: add it and run make generate")
 		}
 	}
 	for _, dir := range own {

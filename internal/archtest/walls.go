@@ -38,7 +38,7 @@ var forTests = []string{"./internal/testkit", "./...test"}
 
 var components = []string{"./processor", "./connector", "./extension", "./receiver", "./exporter"}
 
-// Walls are the import rules of docs/architecture.md.
+// Walls are the import rules of the architecture.
 var Walls = []Wall{
 	{
 		Name:   "algorithms",

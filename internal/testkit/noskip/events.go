@@ -28,8 +28,9 @@ type summary struct {
 
 // transcript holds what the tests of one package printed, until it is known who needs it.
 type transcript struct {
-	order  []string // tests in the order of their first line; "" is the package itself
-	output map[string]*strings.Builder
+	order   []string // tests in the order of their first line; "" is the package itself
+	output  map[string]*strings.Builder
+	running []string // tests that began and did not end yet
 }
 
 func (t *transcript) add(test, text string) {
@@ -89,6 +90,9 @@ func read(r io.Reader, w io.Writer) (summary, error) {
 
 func (r *reader) take(e event) {
 	switch e.Action {
+	case "run":
+		t := r.of(e.Package)
+		t.running = append(t.running, e.Test)
 	case "output":
 		r.of(e.Package).add(e.Test, e.Output)
 	case "build-output":
@@ -104,13 +108,15 @@ func (r *reader) take(e event) {
 
 func (r *reader) endTest(e event) {
 	name := e.Package + "." + e.Test
+	t := r.of(e.Package)
+	t.running = slices.DeleteFunc(t.running, func(s string) bool { return s == e.Test })
 	switch e.Action {
 	case "pass":
 		r.sum.passed++
-		r.of(e.Package).forget(e.Test)
+		t.forget(e.Test)
 	case "skip":
-		r.sum.skipped = append(r.sum.skipped, name+reason(r.of(e.Package), e.Test))
-		r.of(e.Package).forget(e.Test)
+		r.sum.skipped = append(r.sum.skipped, name+reason(t, e.Test))
+		t.forget(e.Test)
 	case "fail":
 		r.sum.failed = append(r.sum.failed, name)
 	}
@@ -128,6 +134,9 @@ func (r *reader) endPackage(e event) {
 	case "fail":
 		t.write(r.w)
 		fmt.Fprintf(r.w, "FAIL  %7.2fs %s\n", e.Elapsed, e.Package)
+		for _, test := range t.running { // the package panicked or ran out of time
+			r.sum.failed = append(r.sum.failed, e.Package+"."+test+" (did not end)")
+		}
 		if !slices.ContainsFunc(r.sum.failed, func(s string) bool { return strings.HasPrefix(s, e.Package+".") }) {
 			r.sum.failed = append(r.sum.failed, e.Package)
 		}
