@@ -34,7 +34,7 @@ func printList(w io.Writer, list *api.CardinalityList, order api.Order) error {
 		return err
 	}
 	if list.Truncated {
-		_, err := fmt.Fprintf(w, "\n%s of %s shown; --limit shows more.\n", count(uint64(len(list.Metrics))), count(uint64(list.Total)))
+		_, err := fmt.Fprintf(w, "\n%s of %s shown; --limit shows more.\n", count(len(list.Metrics)), count(list.Total))
 		return err
 	}
 	return nil
@@ -93,7 +93,7 @@ func printPoints(w io.Writer, points []api.Point, metrics []api.Metric) error {
 func pointLine(p api.Point, estimated bool) string {
 	parts := []string{
 		fmt.Sprintf("%s, %s", span(p.From, p.To), shortDuration(p.To.Sub(p.From))),
-		counted(uint64(p.MetricsTracked), "metric"),
+		counted(p.MetricsTracked, "metric"),
 		fmt.Sprintf("%s %s series", about(p.Series, estimated), p.Backend),
 		about(p.Streams, estimated) + " streams",
 		fmt.Sprintf("memory %s of %s", size(p.MemoryBytes), size(p.MemoryLimitBytes)),

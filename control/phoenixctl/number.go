@@ -9,9 +9,10 @@ import (
 	"unicode"
 )
 
-// count writes a number with a comma after each three digits.
-func count(n uint64) string {
-	digits := strconv.FormatUint(n, 10)
+// count writes a number, which is never negative, with a comma after each three
+// digits.
+func count[N int | uint64](n N) string {
+	digits := fmt.Sprint(n)
 	var b strings.Builder
 	for i, d := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
@@ -23,7 +24,7 @@ func count(n uint64) string {
 }
 
 // counted is count with a noun, which has an s unless there is one.
-func counted(n uint64, noun string) string {
+func counted[N int | uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

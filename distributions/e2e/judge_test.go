@@ -107,42 +107,17 @@ func (j *judgement) equal(what string, want, got any) {
 	}
 }
 
-// way is how a metric reached the collector.
-type way int
-
-const (
-	scraped way = iota // labels with an empty value are no attributes
-	sent               // they are attributes with an empty value
-)
-
-// labels returns the oracle's count as it is after a way.
-func (w way) labels(family *capture.Family) map[string]capture.LabelCount {
-	labels := maps.Clone(family.Labels)
-	for name := range family.Empty {
-		if w == scraped {
-			break
-		}
-		label, elsewhere := labels[name]
-		if !elsewhere {
-			label.SeriesWithout, label.StreamsWithout = family.Series, family.Streams
-		}
-		label.Distinct++
-		labels[name] = label
-	}
-	return labels
-}
-
 // judge compares everything that the API says about a metric with the oracle.
 // Attributes of the resource and the scope say who was scraped: one target, so
 // that they have one value and save nothing.
-func judge(family *capture.Family, got api.MetricDetail, by way) error {
+func judge(family *capture.Family, got api.MetricDetail) error {
 	j := &judgement{metric: family.Name}
 	j.equal("metric", family.Name, got.Metric.Metric)
 	j.equal("type", typeNames[family.Type], got.Type)
 	j.equal("estimated", false, got.Estimated)
 	j.equal("series", uint64(family.Series), got.Series)
 	j.equal("streams", uint64(family.Streams), got.Streams)
-	wanted, labels := by.labels(family), map[string]bool{}
+	wanted, labels := family.Labels, map[string]bool{}
 	for _, a := range got.Attributes {
 		want := capture.LabelCount{Distinct: 1, SeriesWithout: family.Series}
 		if a.Level == "datapoint" {

@@ -69,8 +69,8 @@ func TestScrapedCaptureIsCountedExactly(t *testing.T) {
 	before, after := filepath.Join(folder, "before.json"), filepath.Join(folder, "after.json")
 	c := startCollector(t, fmt.Sprintf(scrapeConfig, port, serveRounds(t, first), before, after), port)
 
-	poll(t, patience, func(ctx context.Context) error { return c.agreesWith(ctx, "ingest", families, scraped) })
-	poll(t, patience, func(ctx context.Context) error { return c.agreesWith(ctx, "egress", families, scraped) })
+	poll(t, patience, func(ctx context.Context) error { return c.agreesWith(ctx, "ingest", families) })
+	poll(t, patience, func(ctx context.Context) error { return c.agreesWith(ctx, "egress", families) })
 	list, err := c.list(t.Context(), "ingest")
 	require.NoError(t, err)
 	maps.DeleteFunc(list, func(name string, _ api.Metric) bool { return families[name] != nil })
@@ -82,7 +82,7 @@ func TestScrapedCaptureIsCountedExactly(t *testing.T) {
 
 // agreesWith judges every family, so that an error says all that is wrong. It
 // gives up at once as long as the first scrape is not in.
-func (c *collector) agreesWith(ctx context.Context, point string, families map[string]*capture.Family, by way) error {
+func (c *collector) agreesWith(ctx context.Context, point string, families map[string]*capture.Family) error {
 	list, err := c.list(ctx, point)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *collector) agreesWith(ctx context.Context, point string, families map[s
 		if listed.Series != got.Series || listed.Streams != got.Streams {
 			errs = append(errs, fmt.Errorf("%s: the list says %d series, the detail %d", name, listed.Series, got.Series))
 		}
-		errs = append(errs, judge(family, got, by))
+		errs = append(errs, judge(family, got))
 	}
 	const enough = 20 // to see what is wrong
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })

@@ -84,7 +84,7 @@ func (m *Metric) Observe(hashes []uint64, source Source, misses []int) []int {
 		}
 		lost += n
 	}
-	m.points.Add(uint64(len(hashes) - lost)) //nolint:gosec // never negative
+	m.points.Add(uint64(len(hashes) - lost))
 	return misses
 }
 
