@@ -34,13 +34,14 @@ func TestSavingsWithinTwoPercent(t *testing.T) {
 		grid         grid
 		seeds, quick int
 	}
-	for _, s := range []simulation{{grid1k, 200, 200}, {grid50k, 200, 100}, {grid1M, 200, 4}} {
+	simulations := []simulation{{grid1k, 200, 200}, {grid50k, 200, 100}, {grid1M, 200, 4}}
+	if raceDetector {
+		simulations = []simulation{{grid1k, 10, 10}, {grid50k, 2, 2}}
+	}
+	for _, s := range simulations {
 		seeds := s.quick
-		switch {
-		case long:
+		if long {
 			seeds = s.seeds
-		case raceDetector:
-			seeds = max(1, s.quick/50)
 		}
 		t.Run(fmt.Sprintf("series=%d/seeds=%d", s.grid.size(), seeds), func(t *testing.T) {
 			t.Parallel()

@@ -63,7 +63,11 @@ func TestAttributesBeyondTheBoundAreOneEntry(t *testing.T) {
 func TestMemoryBoundHolds(t *testing.T) {
 	const bound = 8 << 20
 	r := newRig(t, func(s *Settings) { s.MaxBytes = bound })
-	for round := range 3 {
+	rounds := 3
+	if raceDetector {
+		rounds = 1
+	}
+	for round := range rounds {
 		for i := range 200 {
 			for s := range 1000 {
 				r.send(fmt.Sprint("m", i), "", nil, []attr{point("id", strconv.Itoa(s)), point("pod", strconv.Itoa(s/10))})
@@ -89,16 +93,16 @@ func TestMemoryBoundHolds(t *testing.T) {
 // TestMemory checks the numbers of the README: the accounted bytes and those
 // of the heap.
 func TestMemory(t *testing.T) {
-	million := 1_000_000
+	million, metrics := 1_000_000, 2000
 	if raceDetector { // which has memory of its own
-		million = 100_000
+		million, metrics = 20_000, 50
 	}
 	t.Run("2000 metrics of 100 series and 10 attributes", func(t *testing.T) {
 		var r *rig
 		heap := heapOf(func() {
 			r = newRig(t, nil)
 			for w := range 5 {
-				for i := range 2000 {
+				for i := range metrics {
 					list := make([][]attr, 100)
 					for s := range list {
 						for k := range 10 {
@@ -113,10 +117,12 @@ func TestMemory(t *testing.T) {
 				}
 			}
 		})
-		require.EqualValues(t, 200_000, r.Totals().Streams)
+		require.EqualValues(t, 100*metrics, r.Totals().Streams)
 		t.Logf("heap %.1f MiB, accounted %.1f MiB", mib(heap), mib(r.Totals().Bytes))
 		require.Less(t, heap, int64(64<<20))
-		require.InEpsilon(t, heap, r.Totals().Bytes, 0.3)
+		if !raceDetector {
+			require.InEpsilon(t, heap, r.Totals().Bytes, 0.3)
+		}
 		runtime.KeepAlive(r)
 	})
 	t.Run("one metric of a million series and 12 attributes", func(t *testing.T) {
