@@ -50,7 +50,7 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("address", envOr(addressVariable, defaultAddress),
 		"address of the control plane (environment: "+addressVariable+")")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newTopCommand(), newVersionCommand())
+	root.AddCommand(newTopCommand(), newRulesCommand(), newVersionCommand())
 	return root
 }
 

@@ -1,0 +1,102 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+)
+
+// Snapshot is a version of the rules that control wants in force, complete: what
+// it does not hold is not in force. It is not written to after it was made, so
+// that it may be read without a lock; components keep the pointer and compare
+// versions.
+type Snapshot struct {
+	// Version rises with every change. 0 is the empty snapshot that stands until
+	// control has rules.
+	Version uint64 `json:"version"`
+	// Rules are the rules of all roles, in the order in which they are tried.
+	Rules []Rule `json:"rules"`
+}
+
+// NewSnapshot makes a snapshot of a copy of the rules. Besides ValidateRules, it
+// demands that every rule says its role.
+func NewSnapshot(version uint64, rules []Rule) (*Snapshot, error) {
+	list := AsErrors(ValidateRules(rules))
+	f := faults{list: &list}
+	copied := make([]Rule, 0, len(rules))
+	for i, r := range rules {
+		if r.Role == "" {
+			f.at("rules[%d].role", i).add("must be %s or %s in a snapshot", RoleCommon, RoleCandidate)
+		}
+		copied = append(copied, r.clone())
+	}
+	if len(list) > 0 {
+		return nil, list
+	}
+	return &Snapshot{Version: version, Rules: copied}, nil
+}
+
+// For returns the rules for processors of a role, in order. The caller owns the
+// slice, not what the rules refer to.
+func (s *Snapshot) For(role Role) []Rule {
+	var rules []Rule
+	for _, r := range s.Rules {
+		if r.Role == role {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// Source gives components the policy in force. The control plane implements it;
+// a component with a `control` option looks for it among the host's extensions
+// at Start.
+type Source interface {
+	// Policy returns the snapshot in force. It is never nil, costs an atomic load
+	// and never blocks, so that it may be called for every batch. A component
+	// that works on after the source is gone keeps the last one.
+	Policy() *Snapshot
+}
+
+// clone returns a rule that shares nothing with r.
+func (r Rule) clone() Rule {
+	r.Match.Types = slices.Clone(r.Match.Types)
+	r.Match.Resource = cloneConditions(r.Match.Resource)
+	r.Match.Point = cloneConditions(r.Match.Point)
+	a := &r.Attributes
+	a.Drop, a.Keep = slices.Clone(a.Drop), slices.Clone(a.Keep)
+	a.HashBuckets = slices.Clone(a.HashBuckets)
+	a.TopK = cloned(a.TopK)
+	a.Map = slices.Clone(a.Map)
+	for i := range a.Map {
+		m := &a.Map[i]
+		m.Paths, m.Ranges = slices.Clone(m.Paths), slices.Clone(m.Ranges)
+		for j := range m.Ranges {
+			m.Ranges[j].From, m.Ranges[j].To = cloned(m.Ranges[j].From), cloned(m.Ranges[j].To)
+		}
+	}
+	if r.Limit = cloned(r.Limit); r.Limit != nil {
+		r.Limit.Fold = slices.Clone(r.Limit.Fold)
+	}
+	if r.Buckets = cloned(r.Buckets); r.Buckets != nil {
+		r.Buckets.KeepBounds = slices.Clone(r.Buckets.KeepBounds)
+	}
+	if r.Experiment = cloned(r.Experiment); r.Experiment != nil {
+		r.Experiment.Scope = maps.Clone(r.Experiment.Scope)
+	}
+	return r
+}
+
+func cloneConditions(list []Condition) []Condition {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Present = cloned(list[i].Present)
+	}
+	return list
+}
+
+func cloned[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	return new(*p)
+}
