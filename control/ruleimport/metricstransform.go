@@ -260,6 +260,9 @@ func contribPattern(text string, regex bool) string {
 		}
 	}
 	if begin == "" && end == "" {
+		if body == "" { // only the empty name; // alone would be a literal
+			body = "(?:)"
+		}
 		return "/" + body + "/"
 	}
 	return "/" + begin + "(?:" + body + ")" + end + "/"
