@@ -97,7 +97,7 @@ fuzz: ## Run each Fuzz target for FUZZTIME (30s)
 	for file in $$files; do
 		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do
 			echo "fuzz $$(dirname "$$file") $$name for $(FUZZTIME)"
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' "$$(dirname "$$file")"
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 10x "$$(dirname "$$file")"
 		done
 	done
 
