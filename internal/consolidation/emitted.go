@@ -1,0 +1,103 @@
+package consolidation
+
+// RestoreEdge says when the latest flush was whose emissions are known to have
+// been handed on. Deltas that were waiting in an older snapshot went out then.
+func (e *Engine) RestoreEdge(edge uint64) {
+	if edge <= e.edge {
+		return
+	}
+	e.edge = edge
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.Lock()
+		s.outputs.all(func(_ uint32, o *output) {
+			if o.used && o.kind.delta() {
+				o.drained()
+				o.touched, o.emitted = false, max(o.emitted, edge)
+			}
+		})
+		s.mu.Unlock()
+	}
+}
+
+// RestoreEmitted says what an output showed last, if that was after the
+// snapshot. Values are kept small on purpose, so that every flush can write
+// them; inputs are in the snapshot and catch up by their next points. Until
+// then the output shows the larger of both.
+//
+// Lost is only what inputs counted that ended since the snapshot: see
+// Report.Lost and Report.Behind.
+func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
+	at := e.part(m.Output)
+	s := &e.shards[at]
+	s.mu.Lock()
+	ref, o := s.findOutput(m.Output, m.Variant, m.Rule)
+	if o != nil && m.Time <= o.emitted && !m.Stale {
+		s.mu.Unlock()
+		return
+	}
+	// An output that ended, or began again, counted its inputs elsewhere: what
+	// they have counted until now is in no snapshot.
+	anew := m.Stale || o != nil && o.start != m.Start && o.start != 0 && !m.Kind.delta()
+	var inputs []InputState
+	if o != nil && anew {
+		s.eachInput(func(c *cursor) {
+			if s.target(*c.to) == o {
+				inputs = append(inputs, InputState{Key: c.key, Kind: stored[c.class]})
+			}
+		})
+		s.removeOutput(ref, o)
+		o = nil
+	}
+	if m.Stale {
+		s.gone.bury(m.Output.variant(m.Variant), m.Time)
+	} else {
+		s.restoreEmitted(o, m, secondsOf(now)+e.staleness)
+	}
+	s.mu.Unlock()
+	for i := range inputs {
+		e.drop(at, &inputs[i], now)
+	}
+}
+
+func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
+	if o == nil {
+		p := Point{Output: m.Output, Rule: m.Rule, Kind: m.Kind, Policy: m.Policy}
+		_, o = s.makeOutput(&p, m.Variant, m.Start, &Description{Owner: m.Owner})
+		o.start = m.Start
+	}
+	o.emitted, o.shown, o.grace = m.Time, true, grace
+	switch {
+	case o.kind.delta():
+		o.drained()
+		o.start, o.touched = 0, false
+	case o.kind == CumulativeSum:
+		o.last = m.Number
+	case m.Histogram != nil:
+		o.floorAt(m.Histogram, nil)
+	case m.Exponential != nil:
+		o.floorAt(nil, m.Exponential)
+	}
+}
+
+// stored is the kind under which each class is written.
+var stored = [classes]Kind{DeltaSum, CumulativeSum, Gauge, CumulativeHistogram, CumulativeExponential}
+
+// drop forgets an input that may have counted until now.
+func (e *Engine) drop(shard int, in *InputState, now uint64) {
+	s, dir := &e.shards[shard], &e.directory[e.part(in.Key)]
+	dir.mu.Lock()
+	defer dir.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, remove := s.find(in.Kind.class(), in.Key)
+	if remove == nil {
+		return
+	}
+	if at.class.cumulative() {
+		dir.gone.bury(in.Key.mark(), now)
+	}
+	dir.places.remove(in.Key.tag(), shard)
+	e.release(*at.to)
+	remove()
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package consolidation_test
+
+const raceDetector = false
