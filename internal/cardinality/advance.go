@@ -1,6 +1,10 @@
 package cardinality
 
-import "github.com/phoenix-platform/phoenix/internal/sketch"
+import (
+	"slices"
+
+	"github.com/phoenix-platform/phoenix/internal/sketch"
+)
 
 // advance brings the metric to a later epoch. The caller holds the lock. It is
 // called by whoever comes first after a rotation: the tracker or a point.
@@ -102,27 +106,7 @@ func (m *Metric) installGroups(found []group) {
 }
 
 func sameGroups(a, b []group) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !equalInts(a[i].members, b[i].members) {
-			return false
-		}
-	}
-	return true
-}
-
-func equalInts(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(a, b, func(x, y group) bool { return slices.Equal(x.members, y.members) })
 }
 
 // resize gives the table room for its live hashes and half as many more.

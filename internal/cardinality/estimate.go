@@ -1,6 +1,7 @@
 package cardinality
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/phoenix-platform/phoenix/internal/sketch"
@@ -118,7 +119,7 @@ func (r *merged) add(shape int, win *subWindow, groups []group) {
 
 func indexOfGroup(groups []group, members []int) int {
 	for i := range groups {
-		if equalInts(groups[i].members, members) {
+		if slices.Equal(groups[i].members, members) {
 			return i
 		}
 	}

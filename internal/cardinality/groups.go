@@ -1,6 +1,7 @@
 package cardinality
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/phoenix-platform/phoenix/internal/series"
@@ -51,21 +52,11 @@ func candidates(total uint64, attrs []attribute, distinct, without []uint64) []c
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		if a.distinct != b.distinct {
-			return compare(b.distinct, a.distinct)
+			return cmp.Compare(b.distinct, a.distinct)
 		}
 		return a.attribute - b.attribute
 	})
 	return found[:min(len(found), maxCandidates)]
-}
-
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // findGroups returns the groups of correlated candidates. pair returns the
