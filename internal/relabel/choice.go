@@ -23,7 +23,8 @@ func (f *Folder) next() []Ref {
 	var list []candidate
 	n := f.columns.without()
 	for i, at := range f.columns.keys {
-		if f.gone[i] || isIdentity(at.domain, at.key) || f.protect.has(at.domain, at.key) {
+		// A key that reads as a glob cannot be named.
+		if f.gone[i] || isIdentity(at.domain, at.key) || f.protect.has(at.domain, at.key) || at.ref().checkLiteral() != nil {
 			continue
 		}
 		if values := f.columns.values(i, i); values > 1 {
@@ -37,8 +38,7 @@ func (f *Folder) next() []Ref {
 	best := slices.MinFunc(list, f.better)
 	refs := make([]Ref, 0, len(best.columns))
 	for _, i := range best.columns {
-		at := f.columns.keys[i]
-		refs = append(refs, Ref{Levels: On(at.domain), Key: at.key})
+		refs = append(refs, f.columns.keys[i].ref())
 	}
 	return refs
 }

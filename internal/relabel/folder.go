@@ -55,6 +55,7 @@ type Folder struct {
 	unknown   int // inputs whose outputs are not known
 	steps     []step
 	exhausted bool
+	hold      bool   // no fold ends
 	gone      []bool // scratch: by column
 }
 
@@ -119,13 +120,21 @@ func NewFolder(s FolderSettings) (*Folder, error) {
 // its output without any fold, base that of all the rest of its identity. Keys
 // are borrowed.
 func (f *Folder) Join(base uint64, labels []Label) Ticket {
+	if t, _ := f.admit(base, labels); t != 0 {
+		return t
+	}
+	return f.JoinUnknown()
+}
+
+// admit joins an input if there is room, and says whether its output is new.
+func (f *Folder) admit(base uint64, labels []Label) (t Ticket, isNew bool) {
 	whole := base
 	for i := range labels {
 		whole += labels[i].Hash
 	}
 	row, isNew, ok := f.columns.join(whole)
 	if !ok {
-		return f.JoinUnknown()
+		return 0, false
 	}
 	if isNew {
 		for i := range labels {
@@ -134,7 +143,7 @@ func (f *Folder) Join(base uint64, labels []Label) Ticket {
 			}
 		}
 	}
-	return Ticket(row + 1)
+	return Ticket(row + 1), isNew
 }
 
 // JoinUnknown tells of a new input whose labels nobody knows, such as one that
@@ -153,11 +162,21 @@ func (f *Folder) Leave(t Ticket) {
 	f.columns.leave(uint32(t - 1))
 }
 
-// Folds returns the attributes that are folded, for Plan.WithFolds.
+// Folds returns the attributes that are folded, for Plan.WithFolds, without the
+// protected ones.
 func (f *Folder) Folds() []Ref {
 	var refs []Ref
 	for i := range f.steps {
-		refs = append(refs, f.steps[i].refs...)
+		for _, r := range f.steps[i].refs {
+			for _, d := range domains {
+				if f.protect.has(d, r.Key) {
+					r.Levels &^= On(d)
+				}
+			}
+			if r.Levels&(OnResource|OnScope|OnPoint) != 0 {
+				refs = append(refs, r)
+			}
+		}
 	}
 	return refs
 }
@@ -185,14 +204,19 @@ func (f *Folder) count(steps []step) int {
 func (f *Folder) mark(steps []step) []bool {
 	f.gone = append(f.gone[:0], make([]bool, len(f.columns.keys))...)
 	for i, at := range f.columns.keys {
-		if f.protect.has(at.domain, at.key) {
-			continue
-		}
-		for s := range steps {
-			f.gone[i] = f.gone[i] || slices.ContainsFunc(steps[s].refs, func(r Ref) bool { return r.names(at.domain, at.key) })
-		}
+		f.gone[i] = f.takes(steps, at)
 	}
 	return f.gone
+}
+
+// takes says whether these folds take an attribute.
+func (f *Folder) takes(steps []step, at attribute) bool {
+	for i := range steps {
+		if slices.ContainsFunc(steps[i].refs, func(r Ref) bool { return r.names(at.domain, at.key) }) {
+			return !f.protect.has(at.domain, at.key)
+		}
+	}
+	return false
 }
 
 // Fold folds as much as the limit asks for and says whether that was anything.
@@ -246,6 +270,12 @@ func (f *Folder) Advance(outputs int) bool {
 			f.steps[i].streak = 0
 		}
 		return true
+	}
+	if f.hold {
+		for i := range f.steps {
+			f.steps[i].streak = 0
+		}
+		return false
 	}
 	release := f.settings.Release * float64(f.settings.MaxSeries)
 	end := -1

@@ -36,33 +36,33 @@ func twelve() (pcommon.Map, Settings) {
 	return m, Settings{Drop: []Ref{{Bare, "k8s.pod.*"}}}
 }
 
-func TestHashOfWhatStays(t *testing.T) {
+func TestPairsOfWhatStays(t *testing.T) {
 	attrs, s := twelve()
 	h := testHasher(t)
-	keys := mustPlan(t, s).Keys(series.Point)
+	keys := mustPlan(t, s).Keys(series.Point, h)
 	left := pcommon.NewMap()
 	attrs.CopyTo(left)
 	left.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, "k8s.pod.") })
 	for range 3 {
-		all, stays := keys.Hash(h, attrs)
-		assert.Equal(t, h.Map(series.Point, attrs), all)
-		assert.Equal(t, h.Map(series.Point, left), stays)
+		all, stays := keys.Pairs(attrs)
+		assert.Equal(t, h.PairMap(series.Point, attrs), all)
+		assert.Equal(t, h.PairMap(series.Point, left), stays)
 	}
 	keys.Reset(mustPlan(t, Settings{}))
-	all, stays := keys.Hash(h, attrs)
+	all, stays := keys.Pairs(attrs)
 	assert.Equal(t, all, stays)
 	keys.Reset(mustPlan(t, Settings{Keep: []Ref{}}))
-	_, stays = keys.Hash(h, attrs)
+	_, stays = keys.Pairs(attrs)
 	assert.Zero(t, stays)
 	keys.Reset(mustPlan(t, s))
-	_, stays = keys.Hash(h, attrs)
-	assert.Equal(t, h.Map(series.Point, left), stays)
+	_, stays = keys.Pairs(attrs)
+	assert.Equal(t, h.PairMap(series.Point, left), stays)
 }
 
 // Keys of many names take each other's slots, and long ones have none.
 func TestKeysAgreeWithThePlanUnderChurn(t *testing.T) {
 	p := mustPlan(t, Settings{Drop: []Ref{{OnPoint, "*7*"}, {OnPoint, "k1"}}})
-	keys := p.Keys(series.Point)
+	keys := p.Keys(series.Point, testHasher(t))
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		key := fmt.Sprint("k", r.IntN(2_000))
@@ -73,10 +73,29 @@ func TestKeysAgreeWithThePlanUnderChurn(t *testing.T) {
 	}
 }
 
+// There are many of them: one a rule, level and goroutine.
+func TestKeysGrowWithTheKeys(t *testing.T) {
+	attrs, s := twelve()
+	keys := mustPlan(t, s).Keys(series.Point, testHasher(t))
+	require.Len(t, keys.slots, keyWays)
+	keys.Pairs(attrs)
+	require.LessOrEqual(t, len(keys.slots), 64)
+	for i := range 5_000 {
+		keys.Key(0, fmt.Sprint("key", i))
+		keys.Key(1, strings.Repeat("long", i))
+	}
+	require.Len(t, keys.slots, maxSlots)
+	for i := range keys.slots {
+		require.LessOrEqual(t, len(keys.slots[i].key), maxKeyBytes)
+	}
+	_, stays := keys.Pairs(attrs)
+	require.NotZero(t, stays)
+}
+
 func TestKeysRememberNoBorrowedText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := mustPlan(t, Settings{Drop: []Ref{{OnPoint, "a*"}}})
-		keys := p.Keys(series.Point)
+		keys := p.Keys(series.Point, testHasher(t))
 		buffer := []byte("a1")
 		keys.Key(0, string(buffer))
 		for range 5 {
@@ -89,7 +108,7 @@ func TestKeysRememberNoBorrowedText(t *testing.T) {
 func TestKeysDoNotAllocate(t *testing.T) {
 	attrs, s := twelve()
 	h := testHasher(t)
-	keys := mustPlan(t, s).Keys(series.Point)
+	keys := mustPlan(t, s).Keys(series.Point, h)
 	var churn []string
 	for i := range 1_000 {
 		churn = append(churn, fmt.Sprintf("key-%03d", i))
@@ -97,7 +116,7 @@ func TestKeysDoNotAllocate(t *testing.T) {
 	for _, key := range churn {
 		keys.Key(0, key)
 	}
-	assert.Zero(t, testing.AllocsPerRun(100, func() { keys.Hash(h, attrs) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { keys.Pairs(attrs) }))
 	assert.Zero(t, testing.AllocsPerRun(5, func() {
 		for _, key := range churn {
 			keys.Key(0, key)
@@ -115,7 +134,7 @@ func BenchmarkKeys(b *testing.B) {
 		names = append(names, strings.Clone(key))
 	}
 	run := func(b *testing.B, step int) {
-		keys := mustPlan(b, s).Keys(series.Point)
+		keys := mustPlan(b, s).Keys(series.Point, testHasher(b))
 		b.ReportAllocs()
 		shift := 0
 		for b.Loop() {
@@ -129,30 +148,31 @@ func BenchmarkKeys(b *testing.B) {
 	b.Run("shifting", func(b *testing.B) { run(b, 1) })
 }
 
-var sinkHash uint64
+var sinkPair series.Pair
 
-// What Hash takes beyond hashing is the difference of the two.
-func BenchmarkHash(b *testing.B) {
+// What Pairs takes beyond hashing is its difference from map.
+func BenchmarkKeysPairs(b *testing.B) {
 	attrs, s := twelve()
+	for key, value := range attrs.All() {
+		value.SetStr(value.AsString() + " of " + key[:4])
+	}
 	h := testHasher(b)
 	b.Run("map", func(b *testing.B) {
 		for b.Loop() {
-			sinkHash += h.Map(series.Point, attrs)
+			sinkPair.A += h.Map(series.Point, attrs)
 		}
 	})
-	b.Run("values", func(b *testing.B) {
+	b.Run("pair map", func(b *testing.B) {
 		for b.Loop() {
-			for key, value := range attrs.All() {
-				sinkHash += h.Value(series.Point, key, value)
-			}
+			sinkPair = sinkPair.Add(h.PairMap(series.Point, attrs))
 		}
 	})
-	b.Run("keys", func(b *testing.B) {
-		keys := mustPlan(b, s).Keys(series.Point)
+	b.Run("pairs", func(b *testing.B) {
+		keys := mustPlan(b, s).Keys(series.Point, testHasher(b))
 		b.ReportAllocs()
 		for b.Loop() {
-			all, stays := keys.Hash(h, attrs)
-			sinkHash += all + stays
+			all, stays := keys.Pairs(attrs)
+			sinkPair = sinkPair.Add(all).Add(stays)
 		}
 	})
 }

@@ -217,7 +217,7 @@ func TestKeysAgreeWithASlowModel(t *testing.T) {
 		p, err := mustPlan(t, s).WithFolds(folds)
 		require.NoError(t, err)
 		d := drawDomain.Draw(t, "domain")
-		keys := p.Keys(d)
+		keys := p.Keys(d, testHasher(t))
 		for range 30 {
 			key := drawKey.Draw(t, "key")
 			want := Stays

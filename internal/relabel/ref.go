@@ -101,6 +101,9 @@ type attribute struct {
 	key    string
 }
 
+// ref names the attribute, if it can be named.
+func (a attribute) ref() Ref { return Ref{Levels: On(a.domain), Key: a.key} }
+
 // refSet is a list of Refs, compiled.
 type refSet struct {
 	literal map[attribute]struct{}

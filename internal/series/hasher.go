@@ -50,6 +50,7 @@ const (
 type Hasher struct {
 	seeds  [domains]uint64
 	finish uint64
+	second uint64 // for the other half of a Pair
 }
 
 // NewHasher returns the hasher of a secret.
@@ -58,6 +59,7 @@ func NewHasher(secret Secret) *Hasher {
 	for d := range h.seeds {
 		h.seeds[d] = avalanche(secret.a + uint64(d+1)*mixA)
 	}
+	h.second = h.seeds[Metric] ^ bits.RotateLeft64(h.finish, 17)
 	return h
 }
 

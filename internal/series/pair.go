@@ -1,8 +1,6 @@
 package series
 
 import (
-	"math/bits"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
@@ -25,7 +23,7 @@ func (p Pair) Sub(o Pair) Pair { return Pair{p.A - o.A, p.B - o.B} }
 // good as one of the hash; both sums meet only if both of two different
 // non-linear functions of all attributes do.
 func (h *Hasher) Pair(contribution uint64) Pair {
-	return Pair{contribution, fold(h.seeds[Metric]^bits.RotateLeft64(h.finish, 17), contribution)}
+	return Pair{contribution, fold(h.second, contribution)}
 }
 
 // PairMap is the sum of the pairs of all attributes of m.

@@ -17,6 +17,23 @@ func (h *Hasher) Value(d Domain, key string, value pcommon.Value) uint64 {
 	return h.end(h.value(h.key(d, key), value, 0))
 }
 
+// Seed is a key that was hashed already, to hash many values under it. It is as
+// secret as the Hasher, and belongs to it.
+type Seed uint64
+
+// Seed hashes a key: h.Seeded(h.Seed(d, key), v) is h.Value(d, key, v).
+func (h *Hasher) Seed(d Domain, key string) Seed { return Seed(h.key(d, key)) }
+
+// Seeded is the contribution of an attribute of any type, by the seed of its key.
+func (h *Hasher) Seeded(seed Seed, value pcommon.Value) uint64 {
+	return h.end(h.value(uint64(seed), value, 0))
+}
+
+// SeededString is Seeded for a string value.
+func (h *Hasher) SeededString(seed Seed, value string) uint64 {
+	return h.end(xxh3.HashStringSeed(value, uint64(seed)))
+}
+
 // Map is the sum of the contributions of all attributes of m.
 func (h *Hasher) Map(d Domain, m pcommon.Map) uint64 {
 	var sum uint64
