@@ -11,7 +11,7 @@ func (e *Engine) RestoreEdge(edge uint64) {
 		s := &e.shards[i]
 		s.mu.Lock()
 		s.outputs.all(func(_ uint32, o *output) {
-			if o.used && o.kind.delta() {
+			if o.used && o.kind.Delta() {
 				o.drained()
 				o.touched, o.emitted = false, max(o.emitted, edge)
 			}
@@ -38,7 +38,7 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 	}
 	// An output that ended, or began again, counted its inputs elsewhere: what
 	// they have counted until now is in no snapshot.
-	anew := m.Stale || o != nil && o.start != m.Start && o.start != 0 && !m.Kind.delta()
+	anew := m.Stale || o != nil && o.start != m.Start && o.start != 0 && !m.Kind.Delta()
 	var inputs []InputState
 	if o != nil && anew {
 		s.eachInput(func(c *cursor) {
@@ -68,7 +68,7 @@ func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
 	}
 	o.emitted, o.shown, o.grace = m.Time, true, grace
 	switch {
-	case o.kind.delta():
+	case o.kind.Delta():
 		o.drained()
 		o.start, o.touched = 0, false
 	case o.kind == CumulativeSum:

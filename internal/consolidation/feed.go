@@ -17,6 +17,7 @@ func (s *shard) feedSum(e *entry[spatial.SumInput], o *output, p *Point, w spati
 	o.arrived(fresh)
 	switch {
 	case v.Counted():
+		out.Increment = increment.Float()
 		if o.total.Add(increment) {
 			out.Happened = PastInteger
 		}
@@ -78,6 +79,7 @@ func (s *shard) feedDelta(e *entry[spatial.Span], o *output, p *Point) Outcome {
 func (s *shard) addDelta(to *uint32, o *output, p *Point, out *Outcome) *output {
 	switch p.Kind.form() {
 	case histogram:
+		out.Increment = float64(p.Histogram.Count)
 		out.Verdict = o.histogram.Add(p.Histogram)
 		if out.Verdict == spatial.NoCommonBounds {
 			if other := s.keepApart(to, o, p.Histogram.Bounds, out); other != nil {
@@ -86,8 +88,10 @@ func (s *shard) addDelta(to *uint32, o *output, p *Point, out *Outcome) *output 
 			}
 		}
 	case exponential:
+		out.Increment = float64(p.Exponential.Count)
 		out.Verdict = o.exponential.Add(p.Exponential)
 	default:
+		out.Increment = p.Sum.Value.Float()
 		if o.total.Add(p.Sum.Value) {
 			out.Happened |= PastInteger
 		}
@@ -118,6 +122,7 @@ func (s *shard) addIncrement(to *uint32, o *output, p *Point, out *Outcome) *out
 	if out.Verdict.Counted() {
 		blank = s.increment.Point()
 		blank.Moments = spatial.Moments{}
+		out.Increment = float64(blank.Count)
 	} else {
 		blank.Counts = make([]uint64, blank.Bounds.Buckets())
 	}

@@ -124,7 +124,7 @@ func (s *shard) show(o *output, time, latest uint64, r *Report) {
 	r.Values++
 	b := &s.batch
 	out := o.emission(time)
-	if o.kind.delta() {
+	if o.kind.Delta() {
 		out.Start = o.deltaStart(latest, time)
 	}
 	switch o.kind.form() {
@@ -166,7 +166,7 @@ func (s *shard) show(o *output, time, latest uint64, r *Report) {
 	if o.credit > 0 {
 		o.credit--
 	}
-	if o.kind.delta() {
+	if o.kind.Delta() {
 		o.drained()
 	}
 }

@@ -71,8 +71,8 @@ func (k Kind) class() class {
 	}
 }
 
-// delta reports whether an output says only what came in its interval.
-func (k Kind) delta() bool { return k.class() == deltas }
+// Delta reports whether an output says only what came in its interval.
+func (k Kind) Delta() bool { return k.class() == deltas }
 
 // form is what an output adds up.
 type form uint8

@@ -28,7 +28,7 @@ var mutants = []mutant{
 	{"start a returning output where the rule began", "shard.go", "o.start = max(activation, ended)", "o.start = activation"},
 	{"let windows overlap", "output.go", "max(o.first, o.emitted)", "o.first"},
 	{"emit deltas twice", "output.go", "\to.total = spatial.Total{}\n", "\n"},
-	{"repeat without credit", "output.go", "o.credit > 0 && !o.kind.delta()", "!o.kind.delta()"},
+	{"repeat without credit", "output.go", "o.credit > 0 && !o.kind.Delta()", "!o.kind.Delta()"},
 	{"emit what nobody touched", "output.go", "case o.touched && o.hasValue():", "case o.hasValue():"},
 	{"fall after a restart", "flush.go", "spatial.Max(out.Number, o.last)", "out.Number"},
 	{"let a histogram fall after a restart", "floor.go", "counts[i] < was", "false"},

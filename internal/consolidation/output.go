@@ -84,7 +84,7 @@ const (
 
 // due decides what happens at an edge.
 func (o *output) due(edge, heartbeat uint64) action {
-	if edge <= o.emitted || !o.kind.delta() && edge <= o.start {
+	if edge <= o.emitted || !o.kind.Delta() && edge <= o.start {
 		return rest // one point a time, and start = time would mean an unknown start
 	}
 	switch {
@@ -95,7 +95,7 @@ func (o *output) due(edge, heartbeat uint64) action {
 			return finish
 		}
 		return forget
-	case o.shown && o.credit > 0 && !o.kind.delta() && o.hasValue() && edge-o.emitted >= heartbeat:
+	case o.shown && o.credit > 0 && !o.kind.Delta() && o.hasValue() && edge-o.emitted >= heartbeat:
 		return repeat
 	}
 	return rest

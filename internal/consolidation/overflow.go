@@ -53,7 +53,7 @@ func (e *Engine) fold(p *Point, d Describer) Outcome {
 	}
 	s.note(&in.to, &in.seen, o, p.Now, true)
 	o.arrived(true)
-	if p.Kind.delta() {
+	if p.Kind.Delta() {
 		to := s.addDelta(&in.to, o, p, &out)
 		to.began(p.span().Start)
 	}

@@ -126,6 +126,9 @@ const (
 type Outcome struct {
 	Verdict  spatial.Verdict
 	Happened Event
+	// Increment is by how much the point raised its output: of a sum in its unit,
+	// of a histogram or summary in measurements. A level has none.
+	Increment float64
 }
 
 // Emission is one point that goes out. It is valid until emit returns.

@@ -83,7 +83,7 @@ func (s *shard) makeOutput(p *Point, variant, activation uint64, d *Description)
 	*o = output{
 		used: true, key: p.Output, variant: variant, rule: p.Rule, kind: p.Kind, policy: p.Policy, emitted: ended,
 	}
-	if o.kind != Gauge && !o.kind.delta() {
+	if o.kind != Gauge && !o.kind.Delta() {
 		o.start = max(activation, ended)
 	}
 	o.open(d, s.buckets)

@@ -66,3 +66,18 @@ func (p Pattern) Match(name string) bool {
 
 // String returns the pattern as it was written.
 func (p Pattern) String() string { return p.text }
+
+// IsLiteral says whether the pattern is a name that only matches itself.
+func (p Pattern) IsLiteral() bool { return p.re == nil }
+
+// Prefix is what every name that matches begins with: of a glob the text before
+// the first * or ?; of a regular expression nothing is known.
+func (p Pattern) Prefix() string {
+	if p.re == nil {
+		return p.text
+	}
+	if len(p.text) > 2 && p.text[0] == '/' && p.text[len(p.text)-1] == '/' {
+		return ""
+	}
+	return p.text[:strings.IndexAny(p.text, "*?")]
+}
