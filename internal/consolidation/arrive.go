@@ -62,6 +62,9 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 		s.copyEarly(generation)
 	}
 	out = s.place(p, &in, ref, o, e.watch(dir, p, o, since))
+	if !found && out.Verdict.Baseline() && s.notesBases {
+		s.noteBase(p)
+	}
 	dir.places.add(p.Input.tag(), at)
 	out.Happened |= happened
 	if found {
@@ -77,10 +80,11 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 // An input that is not remembered was counted at most until its tombstone says.
 // After a restart those that came and went since the last checkpoint have none;
 // the outputs that counted them then are as the checkpoint had them, without.
-// Only a later output cannot know.
+// Only an output that began later cannot know: an earlier one, of which nothing
+// is left, may have counted them.
 func (e *Engine) watch(dir *directory, p *Point, o *output, since uint64) spatial.Watch {
 	w := spatial.Watch{Activation: since, Horizon: dir.gone.until(p.Input.mark())}
-	if restart := e.restored.Load(); o.start > restart && since <= restart {
+	if restart := e.restored.Load(); restart > 0 && o.start > e.complete && o.start != since {
 		w.Horizon = max(w.Horizon, restart)
 	}
 	return w

@@ -63,14 +63,20 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
 	if o == nil {
 		p := Point{Output: m.Output, Rule: m.Rule, Kind: m.Kind, Policy: m.Policy}
-		_, o = s.makeOutput(&p, m.Variant, m.Start, &Description{Owner: m.Owner})
+		d := Description{Owner: m.Owner}
+		if m.Histogram != nil && m.Histogram.Bounds != nil {
+			d.Bounds, d.KeepBounds = m.Histogram.Bounds, true // those of the rule, or those that all inputs shared
+		}
+		_, o = s.makeOutput(&p, m.Variant, m.Start, &d)
 		o.start = m.Start
 	}
 	o.emitted, o.shown, o.grace = m.Time, true, grace
+	// What the snapshot had was shown, and how many points came since is not known.
+	o.touched, o.credit = false, 0
 	switch {
 	case o.kind.Delta():
 		o.drained()
-		o.start, o.touched = 0, false
+		o.start = 0
 	case o.kind == CumulativeSum:
 		o.last = m.Number
 	case m.Histogram != nil:

@@ -33,6 +33,9 @@ type Settings struct {
 	// Buckets is the limit of an exponential histogram, a side. Default:
 	// spatial.DefaultBuckets.
 	Buckets int
+	// Bases lets the engine note the base lines of new inputs, for a journal that
+	// asks Bases at every edge.
+	Bases bool
 	// Shards is rounded up to a power of two, at most 128. Default: 64.
 	Shards int
 }
@@ -72,6 +75,7 @@ type Engine struct {
 
 	edge      uint64 // of the latest flush
 	restored  atomic.Uint64
+	complete  uint64 // until when a restored snapshot knows who ended
 	watchesMu sync.Mutex
 	watches   map[RuleID]uint64 // since when each rule watches
 	shapes    shapes
@@ -90,7 +94,7 @@ func New(settings Settings) *Engine {
 		watches: map[RuleID]uint64{},
 	}
 	for i := range e.shards {
-		e.shards[i].buckets = settings.Buckets
+		e.shards[i].buckets, e.shards[i].notesBases = settings.Buckets, settings.Bases
 		e.shards[i].gone.limit = settings.MaxTombstones / n
 		e.directory[i].gone.limit = settings.MaxTombstones / n
 	}

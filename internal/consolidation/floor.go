@@ -20,7 +20,7 @@ func (f *floor) raise(o *output, p spatial.HistogramPoint, r *Report) spatial.Hi
 	was.Merge(f.histogram)
 	is.Add(&p)
 	then, now := was.Point(), is.Point()
-	if !raiseTo(now.Counts, then.Counts) {
+	if behind := raiseTo(now.Counts, then.Counts); !behind && !sumBehind(then.Moments, now.Moments) {
 		o.floor = nil
 		return p
 	}
@@ -41,7 +41,7 @@ func (f *floor) raiseExponential(o *output, p spatial.ExponentialPoint, r *Repor
 	if now.ZeroCount < was.ZeroCount {
 		now.ZeroCount, behind = was.ZeroCount, true
 	}
-	if !behind {
+	if !behind && !sumBehind(was.Moments, now.Moments) {
 		o.floor = nil
 		return p
 	}
@@ -91,6 +91,12 @@ func count(counts []uint64) (sum uint64) {
 		sum += c
 	}
 	return sum
+}
+
+// sumBehind reports whether the sum is less than it was: other inputs, of smaller
+// measurements, may bring the counts up first.
+func sumBehind(then, now spatial.Moments) bool {
+	return then.Known&now.Known&spatial.HasSum != 0 && now.Sum < then.Sum
 }
 
 // larger returns the larger sum, if both are known.

@@ -16,6 +16,7 @@ import (
 func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 	e.restored.Store(now)
 	e.edge = max(e.edge, part.Edge)
+	e.complete = max(e.complete, part.Edge)
 	e.watchesMu.Lock()
 	maps.Copy(e.watches, part.Rules)
 	e.watchesMu.Unlock()

@@ -25,8 +25,11 @@ type shard struct {
 	increment spatial.Histogram
 	growth    *spatial.Exponential
 
-	batch   batch
-	expired [classes][]Key
+	batch batch
+	// bases are the base lines of inputs that are new since they were asked for.
+	bases      []Base
+	notesBases bool
+	expired    [classes][]Key
 	// copied is the generation of the latest snapshot that has this shard. The
 	// inputs that left while a snapshot under way had not are displaced; early is
 	// the copy if it could not wait.
