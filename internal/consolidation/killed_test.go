@@ -21,9 +21,9 @@ func (d coarse) Describe() c.Description {
 	return c.Description{Owner: string(d.owner), Bounds: d.bounds, KeepBounds: true}
 }
 
-func (l *lab) coarse(in string, start, time float64, sum float64, counts ...uint64) {
+func (l *lab) coarse(in string, time float64, sum float64, counts ...uint64) {
 	l.t.Helper()
-	p := l.point(in, "out", start, time)
+	p := l.point(in, "out", 1, time)
 	b, v := spatial.NewBounds([]float64{1, 2})
 	require.Equal(l.t, spatial.Accepted, v)
 	kept, err := b.Keep([]float64{1})
@@ -71,11 +71,11 @@ func checkpointOf(l *lab) (parts []*c.Part) {
 func TestKilledOutputKeepsTheBoundsOfItsRule(t *testing.T) {
 	l := newLab(t, c.CumulativeHistogram)
 	parts := checkpointOf(l) // empty
-	l.coarse("a", 1, 5, 3, 1, 1, 1)
+	l.coarse("a", 5, 3, 1, 1, 1)
 	got := l.flush(15)
 	require.Equal(t, []float64{1}, got[0].Histogram.Bounds.Edges())
 	l.kill(20, parts, got)
-	l.coarse("a", 1, 21, 6, 2, 2, 2)
+	l.coarse("a", 21, 6, 2, 2, 2)
 	got = l.flush(30)
 	assert.Equal(t, []float64{1}, got[0].Histogram.Bounds.Edges())
 }
@@ -83,15 +83,15 @@ func TestKilledOutputKeepsTheBoundsOfItsRule(t *testing.T) {
 // The sum of a histogram does not fall after a crash, also when other inputs bring its counts up first.
 func TestKilledOutputKeepsItsSum(t *testing.T) {
 	l := newLab(t, c.CumulativeHistogram)
-	l.coarse("a", 1, 5, 3, 1, 0, 0)
+	l.coarse("a", 5, 3, 1, 0, 0)
 	l.flush(15)
 	parts := checkpointOf(l)
-	l.coarse("b", 1, 16, 100, 5, 0, 0) // new since the checkpoint, and does not come back
+	l.coarse("b", 16, 100, 5, 0, 0) // new since the checkpoint, and does not come back
 	got := l.flush(30)
 	require.InDelta(t, 103, got[0].Histogram.Sum, 0)
 	start := got[0].Start
 	l.kill(35, parts, got)
-	l.coarse("a", 1, 36, 20, 11, 0, 0) // more measurements, smaller ones
+	l.coarse("a", 36, 20, 11, 0, 0) // more measurements, smaller ones
 	got = l.flush(45)
 	assert.Equal(t, start, got[0].Start)
 	assert.GreaterOrEqual(t, got[0].Histogram.Sum, 103.0)
