@@ -141,6 +141,8 @@ func (s *shard) addIncrement(to *uint32, o *output, p *Point, out *Outcome) *out
 		}
 		if v.Refused() {
 			out.Verdict = v
+		} else if blank.Count == 0 && p.Histogram.Count > 0 && !p.Histogram.KnowsSum() {
+			o.histogram.Forget(spatial.HasSum)
 		}
 		return o
 	}

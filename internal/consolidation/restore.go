@@ -16,7 +16,7 @@ import (
 func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 	e.restored.Store(now)
 	e.edge = max(e.edge, part.Edge)
-	e.complete = max(e.complete, part.Edge)
+	e.complete = max(e.complete, part.Edge, part.OutputsForgotten)
 	e.watchesMu.Lock()
 	maps.Copy(e.watches, part.Rules)
 	e.watchesMu.Unlock()
@@ -37,6 +37,7 @@ func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 		e.directory[t.Mark>>e.shift].gone.bury(t.Mark, t.Time)
 	}
 	for _, t := range part.OutputsGone {
+		e.complete = max(e.complete, t.Time)
 		e.shards[t.Mark>>e.shift].gone.bury(t.Mark, t.Time)
 	}
 	return refused
@@ -59,6 +60,7 @@ func (e *Engine) restoreOutput(st *OutputState, now uint64) {
 	case histogram:
 		if len(st.Histogram.Counts) > 0 {
 			o.histogram.Add(&st.Histogram)
+			o.histogram.Forget(spatial.HasSum &^ st.Histogram.Known) // also if it is empty
 		}
 		if st.Behind {
 			o.floorAt(&st.HistogramFloor, nil)

@@ -35,6 +35,9 @@ func (p *HistogramPoint) Check() Verdict {
 	return p.clean().check(p.Count)
 }
 
+// KnowsSum says whether the point has a sum that is a number.
+func (p *HistogramPoint) KnowsSum() bool { return p.clean().Known&HasSum != 0 }
+
 func sumCounts(counts []uint64) (sum uint64, overflow bool) {
 	for _, c := range counts {
 		sum += c
@@ -129,6 +132,10 @@ func (h *Histogram) add(bounds *Bounds, counts []uint64, m *moments, countOnly b
 	h.merge(m)
 	return Accepted
 }
+
+// Forget makes optional fields unknown, as the first measurement of an input
+// without them will: better not shown from the start than shown and gone.
+func (h *Histogram) Forget(fields Fields) { h.known &^= fields }
 
 // set makes h the point p, which is sound, without its extremes.
 func (h *Histogram) set(p *HistogramPoint) {

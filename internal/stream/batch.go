@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -212,6 +213,9 @@ func (b *Batch) summary(p pmetric.SummaryDataPoint, s *Stream, m *consolidation.
 	if h := m.Histogram; h != nil && !m.Stale {
 		p.SetCount(h.Count)
 		p.SetSum(h.Sum)
+		if h.Known&spatial.HasSum == 0 { // not optional in OTLP, and 0 would be a wrong answer
+			p.SetSum(math.NaN())
+		}
 	}
 }
 
