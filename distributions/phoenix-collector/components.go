@@ -31,6 +31,7 @@ import (
 	statsdreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/statsdreceiver"
 	phoenixcontrolextension "github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension"
 	cardinalityprocessor "github.com/phoenix-platform/phoenix/processor/cardinalityprocessor"
+	tagconsolidationprocessor "github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
 	forwardconnector "go.opentelemetry.io/collector/connector/forwardconnector"
@@ -136,6 +137,7 @@ func components() (otelcol.Factories, error) {
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
 		cardinalityprocessor.NewFactory(),
+		tagconsolidationprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		attributesprocessor.NewFactory(),
@@ -156,6 +158,7 @@ func components() (otelcol.Factories, error) {
 	}
 	factories.ProcessorModules = makeModulesMap(factories.Processors, map[component.Type]string{
 		cardinalityprocessor.NewFactory().Type():          "github.com/phoenix-platform/phoenix v0.0.0",
+		tagconsolidationprocessor.NewFactory().Type():     "github.com/phoenix-platform/phoenix v0.0.0",
 		batchprocessor.NewFactory().Type():                "go.opentelemetry.io/collector/processor/batchprocessor v0.159.0",
 		memorylimiterprocessor.NewFactory().Type():        "go.opentelemetry.io/collector/processor/memorylimiterprocessor v0.159.0",
 		attributesprocessor.NewFactory().Type():           "github.com/open-telemetry/opentelemetry-collector-contrib/processor/attributesprocessor v0.159.0",

@@ -33,6 +33,7 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 	s.mu.Lock()
 	ref, o := s.findOutput(m.Output, m.Variant, m.Rule)
 	if o != nil && m.Time <= o.emitted && !m.Stale {
+		o.shown, o.credit = true, 0 // a delta before the latest edge
 		s.mu.Unlock()
 		return
 	}
@@ -61,6 +62,12 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 }
 
 func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
+	if o == nil && m.Kind.Delta() {
+		// All that is left of it is until when it was shown. The next point
+		// describes it again, with the bounds of its rule.
+		s.gone.bury(m.Output.variant(m.Variant), m.Time)
+		return
+	}
 	if o == nil {
 		p := Point{Output: m.Output, Rule: m.Rule, Kind: m.Kind, Policy: m.Policy}
 		d := Description{Owner: m.Owner}

@@ -41,7 +41,8 @@ func (f *floor) raiseExponential(o *output, p spatial.ExponentialPoint, r *Repor
 	if now.ZeroCount < was.ZeroCount {
 		now.ZeroCount, behind = was.ZeroCount, true
 	}
-	if !behind && !sumBehind(was.Moments, now.Moments) {
+	falls := len(p.Negative.Counts) > 0 // the sum of measurements below zero may
+	if !behind && (falls || !sumBehind(was.Moments, now.Moments)) {
 		o.floor = nil
 		return p
 	}
@@ -63,7 +64,7 @@ func framed(frame, p *spatial.ExponentialPoint) spatial.ExponentialPoint {
 				continue
 			}
 			at := (int64(from.Offset)+int64(i))>>(p.Scale-frame.Scale) - int64(to.Offset)
-			if at < 0 {
+			if at < 0 || len(counts) == 0 { // a side that is empty is all in the zero bucket
 				out.ZeroCount += c
 			} else {
 				counts[at] += c

@@ -1,0 +1,199 @@
+package tagconsolidationprocessor
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/processorhelper"
+	"go.uber.org/zap"
+
+	"github.com/phoenix-platform/phoenix/control/policy"
+	"github.com/phoenix-platform/phoenix/internal/consolidation"
+	"github.com/phoenix-platform/phoenix/internal/series"
+	"github.com/phoenix-platform/phoenix/internal/stream"
+	"github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor/internal/metadata"
+)
+
+// consolidator is the processor of one pipeline. Data goes through process,
+// called by any number of goroutines; everything that happens at the edge of an
+// interval is done by the one goroutine of loop.
+type consolidator struct {
+	id          component.ID
+	config      *Config
+	next        consumer.Metrics
+	log         *zap.Logger
+	telemetry   *metadata.TelemetryBuilder
+	instruments *instruments
+	clock       func() time.Time
+
+	engine    *consolidation.Engine
+	table     *stream.Table
+	hasher    *series.Hasher
+	exemplars exemplars
+	kinds     metricKinds
+	state     state
+	batch     *stream.Batch
+	stats     atomic.Pointer[consolidation.Stats] // as of the latest flush
+
+	rules  atomic.Pointer[ruleset] // what process works by
+	change sync.Mutex              // held while rules or pending change
+	// pending replaces rules at the next edge.
+	pending *ruleset
+	source  policy.Source // nil: rules are static
+	version uint64        // of the source's snapshot that was taken last
+
+	free feeders
+	edge uint64 // of the latest flush
+
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+func newConsolidator(set processor.Settings, cfg *Config, next consumer.Metrics) (*consolidator, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, fmt.Errorf("make the telemetry of %s: %w", set.ID, err)
+	}
+	c := &consolidator{
+		id: set.ID, config: cfg, next: next, log: set.Logger, telemetry: telemetry,
+		instruments: newInstruments(telemetry), clock: time.Now, table: &stream.Table{},
+	}
+	rules, err := c.compile(cfg.Rules, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.rules.Store(rules)
+	return c, nil
+}
+
+func (c *consolidator) start(ctx context.Context, host component.Host) error {
+	if err := c.begin(ctx, host); err != nil {
+		return err
+	}
+	c.stop, c.stopped = make(chan struct{}), make(chan struct{})
+	go c.loop() //nolint:gosec,contextcheck // it outlives start
+	return nil
+}
+
+// begin does all of start but letting time run.
+func (c *consolidator) begin(ctx context.Context, host component.Host) error {
+	var err error
+	if c.source, err = c.findSource(host); err != nil {
+		return err
+	}
+	// What control has now is in force before anything flows, and before state is
+	// taken up: rules that are not in force then end.
+	c.poll()
+	if c.pending != nil {
+		c.rules.Store(c.pending)
+		c.pending = nil
+	}
+	c.engine = c.newEngine()
+	if err := c.openState(ctx, host); err != nil {
+		return err
+	}
+	c.hasher = series.NewHasher(c.state.identity.Secret)
+	c.batch = c.newBatch()
+	c.free.limit = 2 * runtime.GOMAXPROCS(0)
+	c.free.make = func() *feeder {
+		return &feeder{engine: c.engine, table: c.table, hasher: c.hasher, exemplars: &c.exemplars, kinds: &c.kinds}
+	}
+	c.endOrphans(ctx)
+	c.watch(c.rules.Load())
+	if c.state.store != nil {
+		// From here on the state is that of this process, also if it ends at once.
+		if err := c.writeState(ctx); err != nil {
+			return err
+		}
+	}
+	c.warn(c.rules.Load())
+	c.warnOverlaps(c.config.Rules)
+	return c.observe()
+}
+
+func (c *consolidator) newEngine() *consolidation.Engine {
+	return consolidation.New(consolidation.Settings{
+		Staleness: c.config.Staleness, Heartbeat: c.config.Heartbeat, MaxStreams: c.config.MaxStreams,
+		Bases: c.config.Storage != nil,
+	})
+}
+
+func (c *consolidator) newBatch() *stream.Batch {
+	if c.config.Writer.None {
+		return stream.NewBatch("", "")
+	}
+	return stream.NewBatch(c.config.Writer.Attribute, c.state.identity.Writer)
+}
+
+// shutdown stops time and ends.
+func (c *consolidator) shutdown(ctx context.Context) error {
+	defer c.telemetry.Shutdown()
+	if c.stop == nil {
+		return nil
+	}
+	close(c.stop)
+	<-c.stopped
+	return c.end(ctx)
+}
+
+// end emits what has come since the last edge and writes the state.
+func (c *consolidator) end(ctx context.Context) error {
+	c.flush(ctx, nanos(c.clock()))
+	return c.closeState(ctx)
+}
+
+// process takes what rules match out of a batch; the rest goes on in the same
+// call.
+func (c *consolidator) process(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
+	f := c.free.get()
+	f.use(c.rules.Load())
+	f.feed(md, nanos(c.clock()))
+	f.release()
+	c.instruments.settle(ctx, f)
+	c.free.put(f)
+	if md.ResourceMetrics().Len() == 0 {
+		return md, processorhelper.ErrSkipProcessingData
+	}
+	return md, nil
+}
+
+func nanos(t time.Time) uint64 {
+	return uint64(max(0, t.UnixNano()))
+}
+
+// feeders keeps those that nobody uses. A sync.Pool would lose them, and what
+// they remember, at each garbage collection.
+type feeders struct {
+	make  func() *feeder
+	limit int
+
+	mu   sync.Mutex
+	idle []*feeder
+}
+
+func (p *feeders) get() *feeder {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		f := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return f
+	}
+	return p.make()
+}
+
+func (p *feeders) put(f *feeder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) < p.limit {
+		p.idle = append(p.idle, f)
+	}
+}

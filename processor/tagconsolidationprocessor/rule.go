@@ -1,0 +1,155 @@
+package tagconsolidationprocessor
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/phoenix-platform/phoenix/control/policy"
+	"github.com/phoenix-platform/phoenix/internal/consolidation"
+	"github.com/phoenix-platform/phoenix/internal/match"
+	"github.com/phoenix-platform/phoenix/internal/relabel"
+	"github.com/phoenix-platform/phoenix/internal/spatial"
+)
+
+// rule is a policy.Rule, compiled. It is immutable except for its governors and
+// its preview, which have locks of their own.
+type rule struct {
+	name    string
+	id      consolidation.RuleID
+	preview bool
+
+	metric          match.Pattern
+	types           typeSet
+	resource, point []condition
+	scope           []scopeCondition
+
+	plan *relabel.Plan
+	// fast says that what stays follows from the keys of attributes alone.
+	fast       bool
+	gauges     bool // merge them, by gauge
+	gauge      spatial.Policy
+	summaries  bool // merge count and sum
+	keepBounds []float64
+
+	// governors decide by metric what a top_k keeps and a limit folds; nil for
+	// rules that have neither.
+	governors *governors
+	measured  *preview // of a rule in preview
+}
+
+// typeSet is a set of the types of OTLP metrics.
+type typeSet uint8
+
+func (s typeSet) has(t pmetric.MetricType) bool { return s&(1<<t) != 0 }
+
+const allTypes = ^typeSet(0)
+
+// matches says whether the rule may match points of a metric; conditions on
+// attributes come on top.
+func (r *rule) matches(name string, t pmetric.MetricType) bool {
+	return r.types.has(t) && r.metric.Match(name)
+}
+
+func (r *rule) matchesResource(attributes pcommon.Map) bool {
+	return allHold(r.resource, attributes)
+}
+
+func (r *rule) matchesPoint(attributes pcommon.Map) bool {
+	return allHold(r.point, attributes)
+}
+
+// condition is a condition on an attribute of one level.
+type condition struct {
+	key     string
+	present bool // wanted, if there is no pattern
+	literal bool
+	text    string
+	pattern *match.Pattern
+}
+
+func allHold(list []condition, attributes pcommon.Map) bool {
+	for i := range list {
+		if !list[i].holds(attributes) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *condition) holds(attributes pcommon.Map) bool {
+	value, there := attributes.Get(c.key)
+	if c.pattern == nil && !c.literal {
+		return there == c.present
+	}
+	if !there {
+		return false
+	}
+	text := value.Str()
+	if value.Type() != pcommon.ValueTypeStr {
+		text = value.AsString()
+	}
+	if c.literal {
+		return text == c.text
+	}
+	return c.pattern.Match(text)
+}
+
+// scopeCondition is an equality of an experiment's scope: the attribute may
+// stand at any of the levels.
+type scopeCondition struct {
+	levels     relabel.Levels
+	key, value string
+}
+
+func (r *rule) inExperiment(resource, scope, point pcommon.Map) bool {
+	for i := range r.scope {
+		c := &r.scope[i]
+		equal := func(level relabel.Levels, attributes pcommon.Map) bool {
+			if c.levels&level == 0 {
+				return false
+			}
+			value, there := attributes.Get(c.key)
+			return there && value.AsString() == c.value
+		}
+		if !equal(relabel.OnResource, resource) && !equal(relabel.OnScope, scope) && !equal(relabel.OnPoint, point) {
+			return false
+		}
+	}
+	return true
+}
+
+// needsPoint says that matching looks at each point.
+func (r *rule) needsPoint() bool { return len(r.point) > 0 || len(r.scope) > 0 }
+
+// passes says why points of a type pass though the rule matches them.
+func (r *rule) passes(kind consolidation.Kind) (reason passReason, pass bool) {
+	switch {
+	case kind == consolidation.Gauge && !r.gauges:
+		return gaugeWithoutPolicy, true
+	case kind == consolidation.Summary && !r.summaries:
+		return summaryPasses, true
+	}
+	return 0, false
+}
+
+func typesOf(names []policy.MetricType) typeSet {
+	if len(names) == 0 {
+		return allTypes
+	}
+	var set typeSet
+	for _, name := range names {
+		switch name {
+		case policy.TypeGauge:
+			set |= 1 << pmetric.MetricTypeGauge
+		case policy.TypeSum:
+			set |= 1 << pmetric.MetricTypeSum
+		case policy.TypeHistogram:
+			set |= 1 << pmetric.MetricTypeHistogram
+		case policy.TypeExponentialHistogram:
+			set |= 1 << pmetric.MetricTypeExponentialHistogram
+		case policy.TypeSummary:
+			set |= 1 << pmetric.MetricTypeSummary
+		}
+	}
+	return set
+}
