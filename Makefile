@@ -87,9 +87,13 @@ test-race: ## Run our own packages under the race detector (needs a C compiler)
 	$(call gotest,-race $(OWN))
 
 .PHONY: test-e2e
-test-e2e: build ## Run the end-to-end tests against the binaries in bin/
+test-e2e: build prometheus ## Run the end-to-end tests against the binaries in bin/
 	@export PHOENIX_COLLECTOR='$(CURDIR)/bin/phoenix-collector' PHOENIXCTL='$(CURDIR)/bin/phoenixctl'
-	$(call gotest,-count=1 -timeout 10m -tags $(TAGS)$(comma)e2e ./distributions/e2e)
+	$(call gotest,-count=1 -timeout 10m -tags $(TAGS)$(comma)e2e ./distributions/e2e ./internal/testkit/prometheus)
+
+.PHONY: prometheus
+prometheus: ## Build the Prometheus server that end-to-end tests query (minutes the first time, then kept)
+	@go run ./internal/testkit/prometheus/install
 
 .PHONY: fuzz
 fuzz: ## Run each Fuzz target for FUZZTIME (30s)
@@ -106,7 +110,7 @@ fuzz-short: ## Run each Fuzz target for three seconds
 	@$(MAKE) fuzz FUZZTIME=3s
 
 .PHONY: soak
-soak: build ## Run the tests in their long form (PHOENIX_LONG=1), end-to-end tests too
+soak: build prometheus ## Run the tests in their long form (PHOENIX_LONG=1), end-to-end tests too
 	export PHOENIX_LONG=1 PHOENIX_COLLECTOR='$(CURDIR)/bin/phoenix-collector' PHOENIXCTL='$(CURDIR)/bin/phoenixctl'
 	go test -count=1 -timeout 3h -tags $(TAGS)$(comma)e2e ./...
 
@@ -184,7 +188,7 @@ check-generated: $(TOOLS)/builder $(TOOLS)/mdatagen ## Check that generated file
 
 .PHONY: check-tidy
 check-tidy: ## Check that every go.mod and go.sum is tidy
-	@for dir in . internal/tools internal/tools/lint; do
+	@for dir in . internal/tools internal/tools/lint internal/testkit/prometheus/server; do
 		(cd "$$dir" && go mod tidy -e -diff) || $(call cure,$$dir/go.mod or go.sum is not tidy.,(cd $$dir && go mod tidy -e))
 	done
 
@@ -201,7 +205,7 @@ ocb: $(TOOLS)/builder ## Build the collector from builder-config.yaml alone, as 
 
 ##@ CI
 
-CI_STEPS := tools fmt-check lint check-generated check-tidy test test-race fuzz-short test-e2e ocb
+CI_STEPS := tools prometheus fmt-check lint check-generated check-tidy test test-race fuzz-short test-e2e ocb
 
 .PHONY: ci
 ci: cc ## Everything that a change must pass, with the time that each step took; a skipped test fails it
