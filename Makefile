@@ -133,6 +133,24 @@ bench-compare: $(TOOLS)/benchstat ## Compare BENCH_OUT with BASE by benchstat
 	@test -f '$(BASE)' || $(call cure,There is no $(BASE) to compare with.,make bench BENCH_OUT=$(BASE)   # on the commit to compare with)
 	'$(TOOLS)/benchstat' '$(BASE)' '$(BENCH_OUT)'
 
+# What bench-peers measures: a collector with our processors and contrib's, from a manifest of its own, and vmagent. The sources of
+# the collector are generated once for a manifest and a go.mod; compiling them again costs what has changed.
+PEERS_MANIFEST := benchmarks/peers/builder-config.yaml
+PEERS_KEY = $(shell { cat $(PEERS_MANIFEST) go.mod go.sum; go version; pwd; } | git hash-object --stdin | cut -c1-16)
+PEERS = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phoenix/peers/$(PEERS_KEY)
+VMAGENT := github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent@v1.151.0
+
+.PHONY: bench-peers
+bench-peers: $(TOOLS)/builder ## Measure whole processes, ours and its peers' (BENCH_PEERS=flags of benchmarks/peers)
+	@if [ ! -f '$(PEERS)/src/go.sum' ]; then
+		mkdir -p '$(PEERS)'
+		sed 's|^  output_path:.*|  output_path: $(PEERS)/src|' $(PEERS_MANIFEST) > '$(PEERS)/builder-config.yaml'
+		'$(TOOLS)/builder' --config '$(PEERS)/builder-config.yaml' --skip-compilation
+	fi
+	go build -C '$(PEERS)/src' -ldflags '-s -w' -o ../collector .
+	GOBIN='$(PEERS)' go install -ldflags "-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=$(notdir $(VMAGENT))" $(VMAGENT)
+	PHOENIX_PEERS_COLLECTOR='$(PEERS)/collector' PHOENIX_PEERS_VMAGENT='$(PEERS)/vmagent' go run ./benchmarks/peers $(BENCH_PEERS)
+
 ##@ Generate and check
 
 .PHONY: generate

@@ -131,7 +131,8 @@ func (c *consolidator) restore(ctx context.Context) error {
 	}
 	c.restoreDecisions(ctx, loaded.Extra, now)
 	c.log.Info("State restored", zap.Int("inputs", counts.Inputs), zap.Int("outputs", counts.Outputs), zap.Int("refused", counts.Refused),
-		zap.Int("shown_since_checkpoint", counts.Shown), zap.Int("new_since_checkpoint", counts.Bases), zap.Int("unknown", counts.Unknown))
+		zap.Int("shown_since_checkpoint", counts.Shown), zap.Int("new_since_checkpoint", counts.Bases), zap.Int("unknown", counts.Unknown),
+		zap.Int("interrupted", counts.Interrupted))
 	return nil
 }
 
