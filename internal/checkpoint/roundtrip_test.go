@@ -159,6 +159,10 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 		resources, _, _ := table.Len()
 		require.LessOrEqual(t, resources, 2, "streams share their resources again")
 	})
+	t.Logf("outputs by kind: %v; of them behind: %v", kinds, behind)
+	if raceDetector {
+		return // too few cases to meet everything
+	}
 	for k := range c.Summary + 1 {
 		require.Positive(t, kinds[k], k.String())
 	}
