@@ -47,13 +47,13 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 	s := &e.shards[at]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ref, o := s.findOutput(p.Output, 0, p.Rule)
+	ref, o := s.findOutput(p.Output, 0)
 	happened := Event(0)
 	if o == nil {
 		s.mu.Unlock() // describing copies, and other goroutines feed this shard
 		description := d.Describe()
 		s.mu.Lock()
-		if ref, o = s.findOutput(p.Output, 0, p.Rule); o == nil {
+		if ref, o = s.findOutput(p.Output, 0); o == nil {
 			ref, o = s.makeOutput(p, 0, since, &description)
 			happened = NewOutput
 		}

@@ -44,14 +44,34 @@ func (e *Engine) Bases(visit func(*Base)) {
 // RestoreBase takes up the base line of an input that came after the snapshot,
 // once all outputs are restored. It returns whether it could be used.
 func (e *Engine) RestoreBase(b *Base, now uint64) bool {
+	if e.knows(&b.Input) { // the snapshot is later
+		return false
+	}
 	s := &e.shards[e.part(b.Input.Output)]
 	s.mu.Lock()
-	_, o := s.findOutput(b.Input.Output, b.Input.Variant, b.Input.Rule)
+	_, o := s.findOutput(b.Input.Output, b.Input.Variant)
 	ended := s.gone.until(b.Input.Output.variant(b.Input.Variant))
 	s.mu.Unlock()
 	if o != nil && o.start != b.Since || o == nil && ended > b.Since {
-		e.drop(e.part(b.Input.Output), &b.Input, now)
+		e.drop(&b.Input, now)
 		return false
 	}
 	return e.adopt(&b.Input, restored, now)
+}
+
+// knows says whether an input is there, in this state or a later one.
+func (e *Engine) knows(in *InputState) bool {
+	dir := &e.directory[e.part(in.Key)]
+	dir.mu.Lock()
+	defer dir.mu.Unlock()
+	later := false
+	dir.places.find(in.Key.tag(), func(shard int) bool {
+		s := &e.shards[shard]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		at, remove := s.find(in.Kind.class(), in.Key)
+		later = remove != nil && at.time() >= in.time()
+		return remove != nil
+	})
+	return later
 }

@@ -1,5 +1,7 @@
 package consolidation
 
+import "github.com/phoenix-platform/phoenix/internal/spatial"
+
 // RestoreEdge says when the latest flush was whose emissions are known to have
 // been handed on. Deltas that were waiting in an older snapshot went out then.
 func (e *Engine) RestoreEdge(edge uint64) {
@@ -31,7 +33,7 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 	at := e.part(m.Output)
 	s := &e.shards[at]
 	s.mu.Lock()
-	ref, o := s.findOutput(m.Output, m.Variant, m.Rule)
+	ref, o := s.findOutput(m.Output, m.Variant)
 	if o != nil && m.Time <= o.emitted && !m.Stale {
 		o.shown, o.credit = true, 0 // a delta before the latest edge
 		s.mu.Unlock()
@@ -45,6 +47,7 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 		s.eachInput(func(c *cursor) {
 			if s.target(*c.to) == o {
 				inputs = append(inputs, InputState{Key: c.key, Kind: stored[c.class]})
+				*c.to &= flags
 			}
 		})
 		s.removeOutput(ref, o)
@@ -57,7 +60,7 @@ func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
 	}
 	s.mu.Unlock()
 	for i := range inputs {
-		e.drop(at, &inputs[i], now)
+		e.drop(&inputs[i], now)
 	}
 }
 
@@ -76,6 +79,9 @@ func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
 		}
 		_, o = s.makeOutput(&p, m.Variant, m.Start, &d)
 		o.start = m.Start
+		if m.Histogram != nil && !d.KeepBounds { // those with bounds stayed apart
+			o.histogram.Add(&spatial.HistogramPoint{Counts: []uint64{0}})
+		}
 	}
 	o.emitted, o.shown, o.grace = m.Time, true, grace
 	// What the snapshot had was shown, and how many points came since is not known.
@@ -96,21 +102,30 @@ func (s *shard) restoreEmitted(o *output, m *Emission, grace uint32) {
 // stored is the kind under which each class is written.
 var stored = [classes]Kind{DeltaSum, CumulativeSum, Gauge, CumulativeHistogram, CumulativeExponential}
 
-// drop forgets an input that may have counted until now.
-func (e *Engine) drop(shard int, in *InputState, now uint64) {
-	s, dir := &e.shards[shard], &e.directory[e.part(in.Key)]
+// drop forgets an input, wherever it is, that may have counted until now.
+func (e *Engine) drop(in *InputState, now uint64) {
+	dir := &e.directory[e.part(in.Key)]
 	dir.mu.Lock()
 	defer dir.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, remove := s.find(in.Kind.class(), in.Key)
-	if remove == nil {
-		return
+	place := -1
+	dir.places.find(in.Key.tag(), func(shard int) bool {
+		s := &e.shards[shard]
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		at, remove := s.find(in.Kind.class(), in.Key)
+		if remove == nil {
+			return false
+		}
+		if at.class.cumulative() {
+			dir.gone.bury(in.Key.mark(), now)
+		}
+		s.left(*at.to)
+		e.release(*at.to)
+		remove()
+		place = shard
+		return true
+	})
+	if place >= 0 {
+		dir.places.remove(in.Key.tag(), place)
 	}
-	if at.class.cumulative() {
-		dir.gone.bury(in.Key.mark(), now)
-	}
-	dir.places.remove(in.Key.tag(), shard)
-	e.release(*at.to)
-	remove()
 }

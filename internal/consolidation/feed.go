@@ -156,7 +156,7 @@ func (s *shard) keepApart(to *uint32, o *output, b *spatial.Bounds, out *Outcome
 		return nil
 	}
 	out.Happened |= BoundsApart
-	ref, other := s.findOutput(o.key, variant, o.rule)
+	ref, other := s.findOutput(o.key, variant)
 	if other == nil {
 		p := Point{Output: o.key, Rule: o.rule, Kind: o.kind}
 		ref, other = s.makeOutput(&p, variant, o.start, &Description{Owner: o.owner})

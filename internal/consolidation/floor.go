@@ -20,13 +20,17 @@ func (f *floor) raise(o *output, p spatial.HistogramPoint, r *Report) spatial.Hi
 	was.Merge(f.histogram)
 	is.Add(&p)
 	then, now := was.Point(), is.Point()
-	if behind := raiseTo(now.Counts, then.Counts); !behind && !sumBehind(then.Moments, now.Moments) {
+	if behind := raiseTo(now.Counts, then.Counts); !behind && !sumBehind(then.Moments, p.Moments) {
 		o.floor = nil
 		return p
 	}
 	r.Behind++
 	now.Count = count(now.Counts)
-	now.Moments = larger(then.Moments, now.Moments)
+	now.Moments = larger(then.Moments, p.Moments)
+	// What is shown is the floor from now on: the larger of each bucket is more
+	// than the larger of both, which matters when buckets are joined.
+	f.histogram = new(spatial.Histogram)
+	f.histogram.Add(&now)
 	return now
 }
 
@@ -49,6 +53,8 @@ func (f *floor) raiseExponential(o *output, p spatial.ExponentialPoint, r *Repor
 	r.Behind++
 	now.Count = now.ZeroCount + count(now.Positive.Counts) + count(now.Negative.Counts)
 	now.Moments = larger(then.Moments, now.Moments)
+	f.exponential = spatial.NewExponential(spatial.MaxListed)
+	f.exponential.Add(&now) // see raise
 	return now
 }
 

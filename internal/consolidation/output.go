@@ -10,7 +10,7 @@ import (
 type output struct {
 	key     Key
 	variant uint64
-	rule    RuleID
+	rule    RuleID // the one that made it, and with which it ends
 	owner   any
 
 	used       bool // free ones are zero

@@ -27,7 +27,7 @@ func (e *Engine) fold(p *Point, d Describer) Outcome {
 	since, _ := e.activation(p.Rule)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ref, o := s.findOutput(key, 0, p.Rule)
+	ref, o := s.findOutput(key, 0)
 	_, in := s.deltas.find(key)
 	if (o == nil || in == nil) && e.folded.Load() >= maxOverflows {
 		return Outcome{Verdict: spatial.Accepted, Happened: Dropped}

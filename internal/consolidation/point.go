@@ -137,9 +137,10 @@ type Emission struct {
 	// Variant is not 0 for histograms that share no bounds with the other inputs
 	// of the same output. The writer must tell them apart.
 	Variant uint64
-	Rule    RuleID
-	Owner   any
-	Kind    Kind
+	// Rule is the one that made the output; others may feed it.
+	Rule  RuleID
+	Owner any
+	Kind  Kind
 	// Policy is that of a gauge.
 	Policy spatial.Policy
 	// Stale marks the end of the output: there is no value.

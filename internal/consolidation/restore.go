@@ -117,7 +117,7 @@ func (e *Engine) adopt(in *InputState, flag uint32, now uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to := flag
-	ref, o := s.findOutput(in.Output, in.Variant, in.Rule)
+	ref, o := s.findOutput(in.Output, in.Variant)
 	if in.Rule != 0 && o != nil {
 		to |= ref
 	}

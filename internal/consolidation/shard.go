@@ -42,7 +42,7 @@ type shard struct {
 
 // output returns the output that an input feeds, if the point agrees.
 func (s *shard) output(to uint32, p *Point) *output {
-	if o := s.target(to); o != nil && o.key == p.Output && o.rule == p.Rule {
+	if o := s.target(to); o != nil && o.key == p.Output {
 		return o
 	}
 	return nil
@@ -58,7 +58,9 @@ func (s *shard) target(to uint32) *output {
 	return s.outputs.at(ref)
 }
 
-func (s *shard) findOutput(key Key, variant uint64, rule RuleID) (uint32, *output) {
+// findOutput finds an output by its labels alone. Rules whose outputs have the
+// same labels share one: two would be two values of one series.
+func (s *shard) findOutput(key Key, variant uint64) (uint32, *output) {
 	slots := s.index.slots
 	if len(slots) == 0 {
 		return 0, nil
@@ -67,7 +69,7 @@ func (s *shard) findOutput(key Key, variant uint64, rule RuleID) (uint32, *outpu
 	for i := home(tag, len(slots)); slots[i] != 0; {
 		if slots[i]>>32 == uint64(tag) {
 			ref := uint32(slots[i]) //nolint:gosec // the lower half
-			if o := s.outputs.at(ref); o.key == key && o.variant == variant && o.rule == rule {
+			if o := s.outputs.at(ref); o.key == key && o.variant == variant {
 				return ref, o
 			}
 		}
