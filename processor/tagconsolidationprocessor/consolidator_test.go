@@ -20,12 +20,12 @@ rules:
 
 // counters returns a batch of one cumulative sum with a point for each value,
 // one a pod.
-func counters(name string, start, at time.Time, values map[string]int64) pmetric.Metrics {
+func counters(start, at time.Time, values map[string]int64) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().Attributes().PutStr("service.name", "shop")
 	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
-	m.SetName(name)
+	m.SetName("http.requests")
 	sum := m.SetEmptySum()
 	sum.SetIsMonotonic(true)
 	sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -44,7 +44,7 @@ func TestDroppedLabelSumsUp(t *testing.T) {
 	r := newRig(t, dropPod)
 	start := r.now.Add(time.Second)
 	r.now = r.now.Add(5 * time.Second)
-	left := r.send(counters("http.requests", start, r.now, map[string]int64{"a": 10, "b": 20}))
+	left := r.send(counters(start, r.now, map[string]int64{"a": 10, "b": 20}))
 	require.Zero(t, left.DataPointCount())
 	out := r.turn()
 	require.Len(t, out, 1)

@@ -133,15 +133,15 @@ func (c *consolidator) Apply(s *policy.Snapshot) error {
 // outputs of rules that are gone.
 func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	c.change.Lock()
-	next := c.pending
-	c.pending = nil
-	c.change.Unlock()
+	next, old := c.pending, c.rules.Load()
 	if next == nil {
+		c.change.Unlock()
 		return
 	}
-	old := c.rules.Load()
+	c.pending = nil
 	c.watch(next)
 	c.rules.Store(next)
+	c.change.Unlock() // not earlier: Apply begins from the rules that are in force
 	c.warn(next)
 	var gone []consolidation.RuleID
 	for _, r := range old.rules {
@@ -153,17 +153,13 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	c.writeCheckpoint(ctx) // since when new rules watch is known after a crash, too
 }
 
-// endOrphans ends the outputs of rules that went away while no process ran, as of
-// the last flush of the former one. What it emits goes out with the first flush
-// of this one. It happens before anything flows: an output of another rule that
-// goes by the same labels begins later.
+// endOrphans ends the outputs of rules that went away while no process ran. What
+// it emits goes out with the first flush. It happens before anything flows: an
+// output of another rule that goes by the same labels begins later.
 func (c *consolidator) endOrphans(ctx context.Context) {
-	if len(c.state.orphans) == 0 {
-		return
-	}
 	out := &emission{c: c, ctx: ctx} // without a journal: a checkpoint follows
 	for _, id := range c.state.orphans {
-		c.engine.Retire(id, c.edge, out.add)
+		c.engine.Retire(id, nanos(c.clock()), out.add)
 	}
 	c.state.orphans = nil
 }

@@ -72,7 +72,7 @@ func value(t *testing.T, out []pmetric.Metrics) pmetric.NumberDataPoint {
 func (r *rig) sendCounts(start time.Time, values map[string]int64) {
 	r.t.Helper()
 	r.now = r.now.Add(time.Second)
-	r.send(counters("http.requests", start, r.now, values))
+	r.send(counters(start, r.now, values))
 }
 
 func TestKilledBetweenFlushAndCheckpoint(t *testing.T) {

@@ -1,0 +1,296 @@
+package tagconsolidationprocessor
+
+import (
+	"maps"
+	"math/big"
+	"slices"
+
+	"github.com/phoenix-platform/phoenix/internal/consolidation"
+)
+
+// ledger is the model at one time. It goes through a history from its first
+// event to its last; see property_world_test.go for who writes the history.
+type ledger struct {
+	staleness, heartbeat uint64
+	rules                clearRules
+	pending              []*knownRule // in force from the next edge on
+	hasPending           bool
+	activation           map[string]uint64 // since when rules watch, by their keys
+	held                 []*expected       // what ended outputs of an earlier process show
+
+	inputs map[string]*memory
+	lives  map[string]*life
+	gone   map[string]uint64 // when outputs ended
+
+	flushed uint64 // the latest edge
+	restart uint64 // when the process took up an earlier one's state
+	// complete is until when that knew who ended: the edge before it was saved.
+	complete uint64
+	saved    *ledger
+	journal  []*expected // since saved
+	bases    []*baseLine // of new inputs, not journaled yet
+	based    []*baseLine // journaled since saved
+}
+
+// baseLine is the first point of an input, from which it counts. Nobody else
+// knows it.
+type baseLine struct {
+	input string
+	point *clearPoint
+	out   *life // as it was then
+	since uint64
+	turn  *happening // whose journal has it
+}
+
+// memory is an input.
+type memory struct {
+	last    *clearPoint // nil: never seen, or forgotten
+	until   uint64      // the time of the last point, or of the stale marker
+	seen    uint64      // when it came, in seconds
+	ended   bool
+	out     *life
+	counted uint64 // until when it was counted, if it is forgotten
+}
+
+// life is one life of an output.
+type life struct {
+	name, variant string
+	rule          *knownRule
+	kind          consolidation.Kind
+	start         uint64
+	emitted       uint64 // or when a former life ended
+	shown         bool
+	touched       bool
+	credit        int // points in, less points out
+	first         uint64
+	grace         uint64 // in seconds
+	number        *big.Float
+	double        bool
+	gains         gains
+	shaped        bool // bounds are known
+	bounds        []float64
+	classic       classic
+	exponents     *exponents
+	floor         *amount // shown before a crash
+}
+
+func (o *life) key() string { return lifeKey(o.name, o.variant) }
+
+// lifeKey is the series alone: rules that make the same one share it.
+func lifeKey(name, variant string) string { return name + "#" + variant }
+
+// expected is what an output should show.
+type expected struct {
+	name, variant string
+	rule          *knownRule
+	kind          consolidation.Kind
+	stale         bool
+	start, time   uint64
+	value         amount
+	actual        *output // what was emitted
+}
+
+func (e *expected) key() string { return lifeKey(e.name, e.variant) }
+
+func seconds(t uint64) uint64 { return t / 1e9 }
+
+func isDelta(k consolidation.Kind) bool { return k.Delta() }
+
+func isLevel(k consolidation.Kind) bool {
+	return k == consolidation.Gauge || k == consolidation.CumulativeUpDown
+}
+
+func isCumulative(k consolidation.Kind) bool { return !isDelta(k) && !isLevel(k) }
+
+func (l *ledger) input(p *clearPoint) *memory {
+	name := seriesOf(p.labels, p.scope, p)
+	if l.inputs[name] == nil {
+		l.inputs[name] = &memory{}
+	}
+	return l.inputs[name]
+}
+
+// maxAheadOfNow is how far the time of a point may lie after now.
+const maxAheadOfNow = 600e9
+
+// take says whether a rule takes a point, and lets it count.
+func (l *ledger) take(p *clearPoint) (taken bool) {
+	rule := l.rules.of(p)
+	if rule == nil {
+		return false
+	}
+	unusable := p.time > p.now+maxAheadOfNow || !p.stale && (p.noValue || p.offFrame)
+	switch {
+	case unusable:
+	case p.stale:
+		l.end(p)
+	default:
+		l.feed(rule, p)
+	}
+	return true
+}
+
+// end takes a stale marker: the input counts no more, and is remembered.
+func (l *ledger) end(p *clearPoint) {
+	in := l.input(p)
+	if in.last == nil || p.time == 0 || p.start > p.time {
+		return
+	}
+	if !in.ended && l.feeds(in) {
+		in.out.credit++
+	}
+	if in.ended || p.time < in.until {
+		return
+	}
+	l.leave(in)
+	in.ended, in.seen = true, max(in.seen, seconds(p.now))
+	if !isCumulative(p.kind) {
+		in.until = p.time
+	}
+}
+
+// feeds says whether the output of an input is still there.
+func (l *ledger) feeds(in *memory) bool { return in.out != nil && l.lives[in.out.key()] == in.out }
+
+// leave takes an input from its output. A level is another one then.
+func (l *ledger) leave(in *memory) {
+	if !in.ended && l.feeds(in) && isLevel(in.out.kind) && in.out.credit > 0 {
+		in.out.touched = true
+	}
+}
+
+func (l *ledger) feed(rule *knownRule, p *clearPoint) {
+	in := l.input(p)
+	if in.last == nil && !p.wellFormed() {
+		return
+	}
+	name := l.rules.output(rule, p)
+	if !l.feeds(in) || in.out.name != name {
+		l.leave(in)
+		in.out = l.output(name, rule, p)
+	}
+	grown, verdict := l.growth(rule, in, p)
+	if verdict == refused {
+		return
+	}
+	fresh := verdict != duplicate && verdict != late || verdict == late && isDelta(p.kind)
+	if fresh {
+		l.add(in, p, grown, verdict)
+	}
+	in.seen = max(in.seen, seconds(p.now))
+	in.out.credit++
+	in.out.touched = in.out.touched || fresh
+	if verdict == duplicate || verdict == late {
+		return
+	}
+	if in.last == nil && verdict == baseline {
+		name := seriesOf(p.labels, p.scope, p)
+		l.bases = append(l.bases, &baseLine{input: name, point: p, out: in.out, since: in.out.start})
+	}
+	in.ended = false
+	in.last, in.until = p, p.time
+}
+
+// output is the life of an output that a point feeds; it may begin here.
+func (l *ledger) output(name string, rule *knownRule, p *clearPoint) *life {
+	key := lifeKey(name, "")
+	if l.lives[key] == nil {
+		since, watched := l.activation[rule.key]
+		if !watched {
+			since = p.now
+		}
+		l.lives[key] = l.begin(name, "", rule, p.kind, since)
+		if classicKind(p.kind) && rule.Buckets != nil {
+			l.lives[key].keep(p.value.classic.bounds(), rule.Buckets.KeepBounds)
+		}
+	}
+	return l.lives[key]
+}
+
+func (l *ledger) begin(name, variant string, rule *knownRule, kind consolidation.Kind, since uint64) *life {
+	o := &life{name: name, variant: variant, rule: rule, kind: kind, emitted: l.gone[lifeKey(name, variant)], exponents: emptyExponents(), classic: classic{}}
+	if kind != consolidation.Gauge && !isDelta(kind) {
+		o.start = max(since, o.emitted)
+	}
+	return o
+}
+
+func classicKind(k consolidation.Kind) bool {
+	return k == consolidation.DeltaHistogram || k == consolidation.CumulativeHistogram
+}
+
+// keep lets a rule name the bounds, of those that there are.
+func (o *life) keep(bounds, named []float64) {
+	kept, some := shared(bounds, named)
+	if some && len(bounds) > 0 {
+		o.shaped, o.bounds = true, kept
+		o.classic = classic{}.over(kept)
+	}
+}
+
+// apply lets rules be in force from the next edge on.
+func (l *ledger) apply(rules []*knownRule) { l.pending, l.hasPending = rules, true }
+
+// writeBases puts base lines into the journal of a flush.
+func (l *ledger) writeBases(h *happening) {
+	for _, b := range l.bases {
+		b.turn = h
+	}
+	l.based, l.bases = append(l.based, l.bases...), nil
+}
+
+// turn is the edge of an interval.
+func (l *ledger) turn(edge, now uint64) []*expected {
+	var out []*expected
+	if edge > l.flushed {
+		out = append(out, l.flush(edge)...)
+	}
+	if l.hasPending {
+		before := l.rules.rules
+		l.rules.rules, l.pending, l.hasPending = l.pending, nil, false
+		l.watch(now)
+		for _, r := range before {
+			if !l.rules.enforced(r.key) {
+				out = append(out, l.retire(r.key, edge)...)
+			}
+		}
+	}
+	l.journal = append(l.journal, out...)
+	out = append(out, l.held...) // a checkpoint came after them
+	l.held = nil
+	return out
+}
+
+// watch notes since when the rules in force watch.
+func (l *ledger) watch(now uint64) {
+	for _, r := range l.rules.rules {
+		if _, known := l.activation[r.key]; !known && l.rules.enforced(r.key) {
+			l.activation[r.key] = now
+		}
+	}
+}
+
+// save is a checkpoint.
+func (l *ledger) save() {
+	l.journal, l.based = nil, nil
+	l.saved = l.copied()
+}
+
+func (l *ledger) copied() *ledger {
+	out := *l
+	out.saved, out.journal, out.held, out.bases, out.based = nil, nil, nil, nil, nil
+	out.activation, out.gone = maps.Clone(l.activation), maps.Clone(l.gone)
+	out.inputs, out.lives = map[string]*memory{}, map[string]*life{}
+	moved := map[*life]*life{}
+	for key, o := range l.lives {
+		c := *o
+		c.classic, c.bounds = maps.Clone(o.classic), slices.Clone(o.bounds)
+		out.lives[key], moved[o] = &c, &c
+	}
+	for name, in := range l.inputs {
+		c := *in
+		c.out = moved[in.out]
+		out.inputs[name] = &c
+	}
+	return &out
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package tagconsolidationprocessor
+
+// raceDetector is off.
+const raceDetector = false

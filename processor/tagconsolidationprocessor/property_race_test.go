@@ -1,0 +1,6 @@
+//go:build race
+
+package tagconsolidationprocessor
+
+// raceDetector is on.
+const raceDetector = true
