@@ -106,6 +106,14 @@ var Walls = []Wall{
 		Breaks: [2]string{"./control/api", "./control/store"},
 	},
 	{
+		Name: "access", Reason: "who may do what is decided without transport, file or log, so that every door decides alike",
+		From:       []string{"./control/access"},
+		Allow:      []string{"std", "./control/access", "github.com/hashicorp/golang-lru/v2", "golang.org/x/time/rate"},
+		DenyDirect: []string{"os", "os/exec", "net/http", "log", "log/slog", "syscall", "database/sql", "math/rand"},
+		Deny:       append([]string{"google.golang.org/grpc"}, heavy...), AllowReach: notHeavy,
+		Breaks: [2]string{"./control/access", "net/http"},
+	},
+	{
 		Name:   "control",
 		Reason: "the control plane reaches the data path through the contract only",
 		From:   []string{"./control"},
