@@ -146,7 +146,8 @@ func (c *consolidator) shutdown(ctx context.Context) error {
 
 // end emits what has come since the last edge and writes the state.
 func (c *consolidator) end(ctx context.Context) error {
-	c.flush(ctx, nanos(c.clock()))
+	// Also if the clock was set back: databases keep milliseconds.
+	c.flush(ctx, max(nanos(c.clock()), c.edge+uint64(time.Millisecond)))
 	return c.closeState(ctx)
 }
 

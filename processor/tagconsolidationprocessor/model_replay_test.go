@@ -60,10 +60,8 @@ func (j *judge) happened(h *happening) {
 	case h.end:
 		want := l.held
 		l.held = nil
-		if h.now > l.flushed {
-			l.writeBases(h)
-			want = append(want, l.flush(h.now)...)
-		}
+		l.writeBases(h)
+		want = append(want, l.flush(max(h.now, l.flushed+1e6))...)
 		j.judge(want, h.emitted)
 		l.save()
 	case h.saved:

@@ -118,6 +118,18 @@ rules:
 	require.Equal(t, "12", values[0].value.String())
 }
 
+func TestShutdownEmitsAlsoIfTheClockWasSetBack(t *testing.T) {
+	r := newRig(t, foundRule)
+	r.now = r.now.Add(time.Second)
+	r.send(counters(epoch, r.now, map[string]int64{"a": 5}))
+	r.turn()
+	r.now = r.now.Add(-time.Minute)
+	r.send(counters(epoch, r.now.Add(time.Minute), map[string]int64{"a": 9}))
+	values, _ := r.shown(r.end())
+	require.Len(t, values, 1)
+	require.Equal(t, "9", values[0].value.String())
+}
+
 // buckets is a batch of one cumulative histogram.
 func buckets(at time.Time, pod string, bounds []float64, counts ...uint64) pmetric.Metrics {
 	md := pmetric.NewMetrics()
