@@ -21,6 +21,8 @@ type ledger struct {
 	inputs map[string]*memory
 	lives  map[string]*life
 	gone   map[string]uint64 // when outputs ended
+	// arrived are the points that fed outputs; no crash takes them back.
+	arrived map[string]int
 
 	flushed uint64 // the latest edge
 	restart uint64 // when the process took up an earlier one's state
@@ -137,7 +139,7 @@ func (l *ledger) end(p *clearPoint) {
 		return
 	}
 	if !in.ended && l.feeds(in) {
-		in.out.credit++
+		l.arrives(in.out)
 	}
 	if in.ended || p.time < in.until {
 		return
@@ -147,6 +149,12 @@ func (l *ledger) end(p *clearPoint) {
 	if !isCumulative(p.kind) {
 		in.until = p.time
 	}
+}
+
+// arrives notes a point of an input.
+func (l *ledger) arrives(o *life) {
+	o.credit++
+	l.arrived[o.name]++
 }
 
 // feeds says whether the output of an input is still there.
@@ -178,7 +186,7 @@ func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 		l.add(in, p, grown, verdict)
 	}
 	in.seen = max(in.seen, seconds(p.now))
-	in.out.credit++
+	l.arrives(in.out)
 	in.out.touched = in.out.touched || fresh
 	if verdict == duplicate || verdict == late {
 		return

@@ -28,7 +28,7 @@ func (j *judge) newLedger(rules []*knownRule) *ledger {
 	return &ledger{
 		staleness: uint64(j.config.Staleness), heartbeat: uint64(j.config.Heartbeat),
 		rules:      clearRules{rules: rules, neverTouch: j.config.NeverTouch, writer: j.config.Writer.name()},
-		activation: map[string]uint64{}, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{},
+		activation: map[string]uint64{}, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}, arrived: j.in,
 	}
 }
 
@@ -100,9 +100,6 @@ func (j *judge) judge(want []*expected, got []*output) {
 func (j *judge) judgeBatch(h *happening) {
 	taken := make([]bool, len(h.points))
 	for i, p := range h.points {
-		if rule := j.ledger.rules.of(p); rule != nil {
-			j.in[j.ledger.rules.output(rule, p)]++
-		}
 		taken[i] = j.ledger.take(p)
 	}
 	var marshaler pmetric.ProtoMarshaler
