@@ -87,6 +87,7 @@ func (c *Checkpoint) part(ctx context.Context, p *consolidation.Part) error {
 		e.watch(rule, since)
 	}
 	e.forgotten(p.InputsForgotten, p.OutputsForgotten)
+	e.crash(p.Crash, p.Complete)
 	// Outputs first: inputs find what they feed when they are restored.
 	for i := range p.Outputs {
 		if err := c.output(&p.Outputs[i]); err != nil {

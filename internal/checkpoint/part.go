@@ -17,6 +17,7 @@ const (
 	inputGoneEntry
 	outputGoneEntry
 	forgottenEntry
+	crashEntry
 
 	inputEntry = 0x80
 )

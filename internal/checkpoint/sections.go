@@ -46,6 +46,16 @@ func (e *encoder) forgotten(inputs, outputs uint64) {
 	e.buf = appendAfter(e.buf, outputs, &e.time)
 }
 
+func (e *encoder) crash(crash, complete uint64) {
+	if crash == 0 {
+		return
+	}
+	e.entries++
+	e.buf = append(e.buf, crashEntry)
+	e.buf = appendAfter(e.buf, crash, &e.time)
+	e.buf = appendAfter(e.buf, complete, &e.time)
+}
+
 // part reads a record of kind part. The next call with the same share takes the
 // result over: most of the work would be to allocate it.
 func (d *decoder) part() (*consolidation.Part, error) {
@@ -74,6 +84,8 @@ func (d *decoder) part() (*consolidation.Part, error) {
 		case entry == forgottenEntry:
 			p.InputsForgotten = max(p.InputsForgotten, d.instant(&d.time))
 			p.OutputsForgotten = max(p.OutputsForgotten, d.instant(&d.time))
+		case entry == crashEntry:
+			p.Crash, p.Complete = d.instant(&d.time), d.instant(&d.time)
 		default:
 			d.fail("an unknown entry")
 		}

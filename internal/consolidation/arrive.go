@@ -78,14 +78,14 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 // watch is what is known of an input before its first point.
 //
 // An input that is not remembered was counted at most until its tombstone says.
-// After a restart those that came and went since the last checkpoint have none;
+// After a crash those that came and went since the last checkpoint have none;
 // the outputs that counted them then are as the checkpoint had them, without.
 // Only an output that began later cannot know: an earlier one, of which nothing
 // is left, may have counted them.
 func (e *Engine) watch(dir *directory, p *Point, o *output, since uint64) spatial.Watch {
 	w := spatial.Watch{Activation: since, Horizon: dir.gone.until(p.Input.mark())}
-	if restart := e.restored.Load(); restart > 0 && o.start > e.complete && o.start != since {
-		w.Horizon = max(w.Horizon, restart)
+	if e.crash > 0 && o.start > e.complete && o.start != since {
+		w.Horizon = max(w.Horizon, e.crash)
 	}
 	return w
 }

@@ -30,6 +30,7 @@ func (e *Engine) RestoreEdge(edge uint64) {
 // Lost is only what inputs counted that ended since the snapshot: see
 // Report.Lost and Report.Behind.
 func (e *Engine) RestoreEmitted(m *Emission, now uint64) {
+	e.crash = now
 	at := e.part(m.Output)
 	s := &e.shards[at]
 	s.mu.Lock()

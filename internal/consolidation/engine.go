@@ -74,8 +74,9 @@ type Engine struct {
 	folded    atomic.Int64 // what the overflow outputs add to inputs
 
 	edge      uint64 // of the latest flush
-	restored  atomic.Uint64
-	complete  uint64 // until when a restored snapshot knows who ended
+	crash     uint64 // see Part.Crash
+	complete  uint64 // see Part.Complete; without a crash, what it would be
+	crashed   bool   // before the snapshot that was restored
 	watchesMu sync.Mutex
 	watches   map[RuleID]uint64 // since when each rule watches
 	shapes    shapes

@@ -134,10 +134,7 @@ type replay struct {
 	lives   map[string]*life
 	gone    map[string]uint64
 	latest  uint64
-	restart uint64
-	// complete is until when it was known, at the restart, which lives had ended.
-	complete uint64
-	result   map[string][]shown
+	result  map[string][]shown
 }
 
 // expect returns what the last event should emit, by output, and the verdict if it is a point.
@@ -154,10 +151,6 @@ func (m *model) expect() (map[string][]shown, spatial.Verdict) {
 		case e.retire != 0:
 			r.retire(e.retire, e.retireAt)
 		case e.restart != 0:
-			r.restart, r.complete = e.restart, max(r.complete, r.latest)
-			for _, at := range r.gone {
-				r.complete = max(r.complete, at)
-			}
 			for _, in := range r.inputs {
 				in.seen = seconds(e.restart)
 			}
@@ -327,7 +320,7 @@ func (r *replay) growth(in *memory, p *raw) (cells, spatial.Verdict) {
 			return nil, spatial.BaselineUnknownStart
 		case p.start < r.m.activation[p.rule]:
 			return nil, spatial.BaselineOldStart
-		case p.start <= in.counted, p.start <= r.restart && in.out.start > r.complete && in.out.start != r.m.activation[p.rule]:
+		case p.start <= in.counted:
 			return nil, spatial.BaselineMaybeEvicted
 		}
 		return p.value, spatial.First

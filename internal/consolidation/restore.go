@@ -14,9 +14,11 @@ import (
 // Restore takes over one Part. Inputs get a full staleness from now on to come
 // back. It returns how many inputs had no room or were malformed.
 func (e *Engine) Restore(part *Part, now uint64) (refused int) {
-	e.restored.Store(now)
 	e.edge = max(e.edge, part.Edge)
-	e.complete = max(e.complete, part.Edge, part.OutputsForgotten)
+	if part.Crash > 0 {
+		e.crash, e.complete, e.crashed = part.Crash, part.Complete, true
+	}
+	e.completeUntil(max(part.Edge, part.OutputsForgotten))
 	e.watchesMu.Lock()
 	maps.Copy(e.watches, part.Rules)
 	e.watchesMu.Unlock()
@@ -37,10 +39,18 @@ func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 		e.directory[t.Mark>>e.shift].gone.bury(t.Mark, t.Time)
 	}
 	for _, t := range part.OutputsGone {
-		e.complete = max(e.complete, t.Time)
+		e.completeUntil(t.Time)
 		e.shards[t.Mark>>e.shift].gone.bury(t.Mark, t.Time)
 	}
 	return refused
+}
+
+// completeUntil notes until when the snapshot knows who was counted. After a
+// crash it does not: what the first process after it knew holds on.
+func (e *Engine) completeUntil(time uint64) {
+	if !e.crashed {
+		e.complete = max(e.complete, time)
+	}
 }
 
 func (e *Engine) restoreOutput(st *OutputState, now uint64) {

@@ -62,10 +62,14 @@ type Tombstone struct {
 // Part is the state of one shard. Its slices are the caller's.
 type Part struct {
 	// Rules says since when each rule watches.
-	Rules   map[RuleID]uint64
-	Edge    uint64 // of the latest flush
-	Outputs []OutputState
-	Inputs  []InputState
+	Rules map[RuleID]uint64
+	Edge  uint64 // of the latest flush
+	// Crash is when the latest process began that took up more than a snapshot, 0 if
+	// none did, and Complete what the first of them knew: of outputs that began
+	// later, nobody knows who had been counted before the crash.
+	Crash, Complete uint64
+	Outputs         []OutputState
+	Inputs          []InputState
 	// InputsGone and OutputsGone are the forgotten ones; of those that are not
 	// listed, nobody was counted later than the Forgotten times.
 	InputsGone, OutputsGone           []Tombstone
@@ -108,6 +112,7 @@ func (e *Engine) copyPart(i int) *Part {
 		e.watchesMu.Lock()
 		maps.Copy(part.Rules, e.watches)
 		e.watchesMu.Unlock()
+		part.Crash, part.Complete = e.crash, e.complete
 	}
 	d := &e.directory[i]
 	d.mu.Lock()

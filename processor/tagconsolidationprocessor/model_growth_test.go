@@ -60,7 +60,7 @@ func (l *ledger) firstGrowth(rule *knownRule, in *memory, p *clearPoint) (amount
 	if isLevel(p.kind) {
 		return p.value, whole
 	}
-	// After a restart nobody knows who came and went since the last checkpoint.
+	// After a crash nobody knows who came and went since the last checkpoint.
 	// What they counted is in no output but those that began later.
 	unknown := l.restart > 0 && in.out.start > l.complete && in.out.start != l.watchedSince(rule, p) && p.start <= l.restart
 	if p.start == 0 || p.start == p.time || p.start < l.watchedSince(rule, p) || p.start <= in.counted || unknown {

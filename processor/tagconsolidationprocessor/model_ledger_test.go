@@ -25,7 +25,7 @@ type ledger struct {
 	arrived map[string]int
 
 	flushed uint64 // the latest edge
-	restart uint64 // when the process took up an earlier one's state
+	restart uint64 // when a process took up what one had shown that crashed
 	// complete is until when that knew who ended: the edge before it was saved.
 	complete uint64
 	saved    *ledger

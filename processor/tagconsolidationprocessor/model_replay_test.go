@@ -40,8 +40,6 @@ func (j *judge) happened(h *happening) {
 		l = j.newLedger(nil)
 		l.save()
 		j.ledger = l.restored(h.now, h.complete, h.rules)
-		j.ledger.restart = 0
-		j.ledger.save()
 	case h.begin && !h.kept:
 		j.ledger = j.newLedger(h.rules)
 		j.ledger.watch(h.now)

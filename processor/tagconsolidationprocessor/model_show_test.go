@@ -209,9 +209,15 @@ func (l *ledger) retire(rule string, edge uint64) (out []*expected) {
 // which the storage says that all of it was sent.
 func (l *ledger) restored(now, complete uint64, rules []*knownRule) *ledger {
 	r := l.saved.copied()
-	r.restart, r.complete, r.rules.rules, r.pending, r.hasPending = now, r.flushed, rules, nil, false
+	r.rules.rules, r.pending, r.hasPending = rules, nil, false
 	for _, in := range r.inputs {
 		in.seen = seconds(now)
+	}
+	if r.restart == 0 { // else what the first process after the crash knew holds on
+		r.complete = r.flushed
+		for _, ended := range r.gone {
+			r.complete = max(r.complete, ended)
+		}
 	}
 	for _, o := range r.lives {
 		o.grace = seconds(now) + seconds(l.staleness)
@@ -225,6 +231,7 @@ func (l *ledger) restored(now, complete uint64, rules []*knownRule) *ledger {
 	latest := map[string]*expected{} // by output and rule
 	for _, e := range l.journal {
 		if e.actual == nil || e.actual.journaled {
+			r.restart = now
 			latest[e.key()+e.rule.key] = e
 		}
 	}
