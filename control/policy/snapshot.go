@@ -10,16 +10,37 @@ import (
 // that it may be read without a lock; components keep the pointer and compare
 // versions.
 type Snapshot struct {
-	// Version rises with every change. 0 is the empty snapshot that stands until
-	// control has rules.
+	// Version rises with every change while a control plane lives. 0 is the empty
+	// snapshot that stands until control knows which rules there are. Versions of
+	// two lives do not compare: a component that keeps a snapshot over a restart
+	// takes over the first that is not of version 0, whatever that is.
 	Version uint64 `json:"version"`
 	// Rules are the rules of all roles, in the order in which they are tried.
 	Rules []Rule `json:"rules"`
+	// Urgent asks processors to end their interval now instead of waiting for its
+	// edge: the kill switch was turned.
+	Urgent bool `json:"urgent,omitempty"`
 }
 
 // NewSnapshot makes a snapshot of a copy of the rules. Besides ValidateRules, it
 // demands that every rule says its role.
 func NewSnapshot(version uint64, rules []Rule) (*Snapshot, error) {
+	c, err := Check(rules)
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{Version: version, Rules: c.rules}, nil
+}
+
+// Checked are rules that were checked and copied. Snapshots may share them, so
+// that of thousands of rules only those that changed are checked again.
+type Checked struct{ rules []Rule }
+
+// Len is how many rules there are.
+func (c Checked) Len() int { return len(c.rules) }
+
+// Check checks and copies rules for snapshots, as NewSnapshot does.
+func Check(rules []Rule) (Checked, error) {
 	list := AsErrors(ValidateRules(rules))
 	f := faults{list: &list}
 	copied := make([]Rule, 0, len(rules))
@@ -30,9 +51,33 @@ func NewSnapshot(version uint64, rules []Rule) (*Snapshot, error) {
 		copied = append(copied, r.clone())
 	}
 	if len(list) > 0 {
+		return Checked{}, list
+	}
+	return Checked{copied}, nil
+}
+
+// Assemble makes a snapshot of parts, in their order. Of what NewSnapshot
+// demands only this remains to be checked: that no name is in two parts.
+func Assemble(version uint64, parts []Checked) (*Snapshot, error) {
+	total := 0
+	for _, part := range parts {
+		total += len(part.rules)
+	}
+	rules, first := make([]Rule, 0, total), make(map[string]int, total)
+	var list Errors
+	for _, part := range parts {
+		for _, r := range part.rules {
+			if earlier, twice := first[r.Name]; twice {
+				faults{list: &list}.at("rules[%d].name", len(rules)).add("%q is the name of rules[%d] already", r.Name, earlier)
+			}
+			first[r.Name] = len(rules)
+			rules = append(rules, r)
+		}
+	}
+	if len(list) > 0 {
 		return nil, list
 	}
-	return &Snapshot{Version: version, Rules: copied}, nil
+	return &Snapshot{Version: version, Rules: rules}, nil
 }
 
 // For returns the rules for processors of a role, in order. The caller owns the

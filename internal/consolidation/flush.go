@@ -50,7 +50,7 @@ func (e *Engine) Flush(edge uint64, emit func(*Emission)) Report {
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.Lock()
-		s.watermark(edge, e.staleness, 0, &r)
+		s.watermark(edge, e.staleness, nil, &r)
 		s.collect(edge, e.edge, uint64(e.settings.Heartbeat), &r) //nolint:gosec // positive
 		s.mu.Unlock()
 		for j := range s.batch.list {
@@ -64,8 +64,8 @@ func (e *Engine) Flush(edge uint64, emit func(*Emission)) Report {
 }
 
 // watermark ends the inputs that went stale and computes the levels of the
-// others; of one rule, or of all if it is 0.
-func (s *shard) watermark(edge uint64, staleness uint32, rule RuleID, r *Report) {
+// others; of the outputs that are chosen, or of all if choose is nil.
+func (s *shard) watermark(edge uint64, staleness uint32, choose func(*output) bool, r *Report) {
 	s.outputs.all(func(_ uint32, o *output) {
 		if o.level != nil {
 			o.level.Reset()
@@ -73,8 +73,8 @@ func (s *shard) watermark(edge uint64, staleness uint32, rule RuleID, r *Report)
 	})
 	now := secondsOf(edge)
 	s.eachInput(func(c *cursor) {
-		if rule != 0 {
-			if o := s.target(*c.to); o == nil || o.rule != rule {
+		if choose != nil {
+			if o := s.target(*c.to); o == nil || !choose(o) {
 				return
 			}
 		}

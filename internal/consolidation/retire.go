@@ -14,14 +14,26 @@ const step = uint64(time.Millisecond)
 // counting from its last value, so an increase over the change is what the raw
 // points say. Other rules are not touched.
 func (e *Engine) Retire(rule RuleID, edge uint64, emit func(*Emission)) Report {
+	return e.RetireAll([]RuleID{rule}, edge, emit)
+}
+
+// RetireAll ends several rules at once, in one pass over the state.
+func (e *Engine) RetireAll(list []RuleID, edge uint64, emit func(*Emission)) Report {
 	var r Report
+	if len(list) == 0 {
+		return r
+	}
+	rules := make(map[RuleID]struct{}, len(list))
 	e.watchesMu.Lock()
-	delete(e.watches, rule)
+	for _, rule := range list {
+		rules[rule] = struct{}{}
+		delete(e.watches, rule)
+	}
 	e.watchesMu.Unlock()
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.Lock()
-		s.retire(rule, edge, e.edge, e.staleness, &r)
+		s.retire(rules, edge, e.edge, e.staleness, &r)
 		s.mu.Unlock()
 		for j := range s.batch.list {
 			emit(&s.batch.list[j])
@@ -31,23 +43,27 @@ func (e *Engine) Retire(rule RuleID, edge uint64, emit func(*Emission)) Report {
 	return r
 }
 
-func (s *shard) retire(rule RuleID, edge, latest uint64, staleness uint32, r *Report) {
+func (s *shard) retire(rules map[RuleID]struct{}, edge, latest uint64, staleness uint32, r *Report) {
+	gone := func(o *output) bool {
+		_, retired := rules[o.rule]
+		return retired && o.used
+	}
 	found := false
-	s.outputs.all(func(_ uint32, o *output) { found = found || o.used && o.rule == rule })
+	s.outputs.all(func(_ uint32, o *output) { found = found || gone(o) })
 	if !found {
 		return
 	}
-	s.watermark(edge, staleness, rule, r) // who is stale is noticed again at the next flush
+	s.watermark(edge, staleness, gone, r) // who is stale is noticed again at the next flush
 	for c := range classes {
 		s.expired[c] = s.expired[c][:0]
 	}
 	s.eachInput(func(c *cursor) {
-		if o := s.target(*c.to); o != nil && o.rule == rule {
+		if o := s.target(*c.to); o != nil && gone(o) {
 			*c.to &= flags
 		}
 	})
 	s.outputs.all(func(ref uint32, o *output) {
-		if !o.used || o.rule != rule {
+		if !gone(o) {
 			return
 		}
 		at := max(edge, o.start+1)

@@ -20,7 +20,8 @@ type Config struct {
 	// in the component's id (`cardinality/ingest` → `ingest`), else `default`.
 	Point string `mapstructure:"point"`
 	// Control is the id of a control plane extension that is told what was
-	// counted. Default: none, the processor works alone.
+	// counted, and that may look at metrics. Default: none, the processor works
+	// alone.
 	Control *component.ID `mapstructure:"control"`
 	// Window is after how long a series that sends nothing is forgotten.
 	// Default: 10m.

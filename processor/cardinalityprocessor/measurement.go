@@ -35,6 +35,7 @@ type measurement struct {
 	refused   [reasons]atomic.Uint64
 	points    atomic.Uint64
 	latest    atomic.Pointer[findings]
+	tap       tapped
 	instances int // made
 	started   int // started and not shut down
 
@@ -105,6 +106,7 @@ func (m *measurement) start(ctx context.Context, host component.Host) error {
 		m.telemetry.Shutdown()
 		return err
 	}
+	m.tap.Tap = m.findTap(host)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() { m.run(ctx) })
 	return nil

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/phoenix-platform/phoenix/control"
+	"github.com/phoenix-platform/phoenix/control/controltest"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/internal/series"
 	"github.com/phoenix-platform/phoenix/processor/cardinalityprocessor/internal/metadatatest"
@@ -57,7 +58,7 @@ func newRig(tb testing.TB) *rig {
 	tb.Helper()
 	shared := newInstances()
 	shared.secret = func() series.Secret { return series.Secret{} }
-	plane := control.New(control.Settings{})
+	plane := controltest.Open(tb, control.Settings{})
 	core, logs := observer.New(zap.DebugLevel)
 	r := &rig{
 		t: tb, factory: newFactory(shared), plane: plane,

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/phoenix-platform/phoenix/control/report"
+	"github.com/phoenix-platform/phoenix/control/tap"
 	"github.com/phoenix-platform/phoenix/processor/cardinalityprocessor/internal/metadatatest"
 )
 
@@ -32,7 +33,7 @@ func declared(t *testing.T) map[string]any {
 // TestTelemetry looks at every metric of metadata.yaml.
 func TestTelemetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r, hub := newTappedRig(t)
 		p := r.start("point: ingest\nmax_metrics: 3\ntop: 2\nlimits: [{match: '*a', max_series: 4}]\nbackend: {target_info: false}")
 		r.feed(p, `
 resource service.name=shop service.instance.id={1..3}
@@ -50,10 +51,6 @@ empty nothing`)
 		time.Sleep(16 * time.Second) // the clock is synctest's
 		synctest.Wait()
 		tt := r.telemetry
-		for name := range declared(t) {
-			_, err := tt.GetMetric("otelcol_" + name)
-			require.NoError(t, err, name)
-		}
 		one := func(value int64, attributes ...attribute.KeyValue) metricdata.DataPoint[int64] {
 			return metricdata.DataPoint[int64]{
 				Value:      value,
@@ -90,6 +87,19 @@ empty nothing`)
 		metadatatest.AssertEqualProcessorCardinalityAnalysisDuration(t, tt, []metricdata.HistogramDataPoint[float64]{
 			{Attributes: attribute.NewSet(attribute.String("point", "ingest"))},
 		}, ignore, metricdatatest.IgnoreValue())
+
+		for _, room := range []int64{1 << 20, 1} {
+			sub, err := hub.Want(tap.Selection{Point: "ingest", Metrics: []string{"aa"}, MaxBytes: room})
+			require.NoError(t, err)
+			r.feed(p, "gauge aa\n  x={1..4}")
+			sub.Close()
+		}
+		metadatatest.AssertEqualProcessorCardinalityTapPoints(t, tt, points{one(4)}, ignore)
+		metadatatest.AssertEqualProcessorCardinalityTapPointsLost(t, tt, points{one(4)}, ignore)
+		for name := range declared(t) {
+			_, err := tt.GetMetric("otelcol_" + name)
+			require.NoError(t, err, name)
+		}
 	})
 }
 

@@ -23,17 +23,23 @@ type compileSettings struct {
 	protect   []relabel.Ref
 	writer    string // the attribute of outputs; empty: none
 	staleness time.Duration
+	budget    *budget // of previews
 }
 
 // compileRule compiles a valid rule. Errors have the key below the rule first.
 func compileRule(p policy.Rule, s *compileSettings) (*rule, error) {
 	p = p.WithDefaults()
+	return compileAs(ruleID(&p, s), &p, s)
+}
+
+// compileAs compiles a valid rule with its defaults filled in.
+func compileAs(id consolidation.RuleID, p *policy.Rule, s *compileSettings) (*rule, error) {
 	metric, err := match.Compile(p.Match.Metric)
 	if err != nil {
 		return nil, fmt.Errorf("match.metric: %w", err)
 	}
 	r := &rule{
-		name: p.Name, id: ruleID(&p, s), preview: p.Mode == policy.ModePreview,
+		name: p.Name, id: id, preview: p.Mode == policy.ModePreview,
 		metric: metric, types: typesOf(p.Match.Types), summaries: p.Summary == policy.SummaryMergeCountSum,
 	}
 	if r.resource, err = compileConditions("match.resource", p.Match.Resource); err != nil {
@@ -60,7 +66,7 @@ func compileRule(p policy.Rule, s *compileSettings) (*rule, error) {
 			r.scope = append(r.scope, scopeCondition{levels: levels(ref.Level, allLevels), key: ref.Key, value: value})
 		}
 	}
-	if err := r.compilePlan(&p, s); err != nil {
+	if err := r.compilePlan(p, s); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -171,7 +177,7 @@ func (r *rule) compilePlan(p *policy.Rule, s *compileSettings) error {
 		r.governors = &governors{settings: g}
 	}
 	if r.preview {
-		r.measured = &preview{}
+		r.measured = &preview{budget: s.budget}
 	}
 	return nil
 }

@@ -45,16 +45,24 @@ type consolidator struct {
 
 	rules  atomic.Pointer[ruleset] // what process works by
 	change sync.Mutex              // held while rules or pending change
-	// pending replaces rules at the next edge.
+	// pending replaces rules at the next edge, or at once if early says so.
 	pending *ruleset
-	source  policy.Source // nil: rules are static
-	version uint64        // of the source's snapshot that was taken last
+	early   chan struct{}
+	source  policy.Source    // nil: rules are static
+	seen    *policy.Snapshot // of source, the latest one that was looked at
+	kept    kept
+	// policyVersion is that of the newest snapshot taken over, refused why a later
+	// one was not.
+	policyVersion atomic.Uint64
+	refused       atomic.Pointer[[]string]
+	budget        budget // of previews
+	unregister    func() // nil: nobody asks
 
 	free feeders
 	edge uint64 // of the latest flush
 
 	stop    chan struct{}
-	stopped chan struct{}
+	running sync.WaitGroup
 }
 
 func newConsolidator(set processor.Settings, cfg *Config, next consumer.Metrics) (*consolidator, error) {
@@ -64,7 +72,7 @@ func newConsolidator(set processor.Settings, cfg *Config, next consumer.Metrics)
 	}
 	c := &consolidator{
 		id: set.ID, config: cfg, next: next, log: set.Logger, telemetry: telemetry,
-		instruments: newInstruments(telemetry), clock: time.Now, table: &stream.Table{},
+		instruments: newInstruments(telemetry), clock: time.Now, table: &stream.Table{}, early: make(chan struct{}, 1),
 	}
 	rules, err := c.compile(cfg.Rules, nil)
 	if err != nil {
@@ -78,8 +86,12 @@ func (c *consolidator) start(ctx context.Context, host component.Host) error {
 	if err := c.begin(ctx, host); err != nil {
 		return err
 	}
-	c.stop, c.stopped = make(chan struct{}), make(chan struct{})
-	go c.loop() //nolint:gosec,contextcheck // it outlives start
+	if err := c.register(host); err != nil {
+		return err
+	}
+	c.stop = make(chan struct{})
+	c.running.Go(c.loop)
+	c.running.Go(c.listen)
 	return nil
 }
 
@@ -89,15 +101,22 @@ func (c *consolidator) begin(ctx context.Context, host component.Host) error {
 	if c.source, err = c.findSource(host); err != nil {
 		return err
 	}
-	// What control has now is in force before anything flows, and before state is
-	// taken up: rules that are not in force then end.
-	c.poll()
+	if err := c.openStorage(ctx, host); err != nil {
+		return err
+	}
+	// What control has now, or had when the last process ran, is in force before
+	// anything flows, and before state is taken up: rules that are not in force
+	// then end.
+	c.poll(ctx)
+	if c.policyVersion.Load() == 0 {
+		c.recall(ctx)
+	}
 	if c.pending != nil {
 		c.rules.Store(c.pending)
 		c.pending = nil
 	}
 	c.engine = c.newEngine()
-	if err := c.openState(ctx, host); err != nil {
+	if err := c.openState(ctx); err != nil {
 		return err
 	}
 	c.hasher = series.NewHasher(c.state.identity.Secret)
@@ -114,7 +133,7 @@ func (c *consolidator) begin(ctx context.Context, host component.Host) error {
 			return err
 		}
 	}
-	c.warn(c.rules.Load())
+	c.warn(c.rules.Load(), nil)
 	c.warnOverlaps(c.config.Rules)
 	return c.observe()
 }
@@ -139,8 +158,11 @@ func (c *consolidator) shutdown(ctx context.Context) error {
 	if c.stop == nil {
 		return nil
 	}
+	if c.unregister != nil {
+		c.unregister()
+	}
 	close(c.stop)
-	<-c.stopped
+	c.running.Wait()
 	return c.end(ctx)
 }
 

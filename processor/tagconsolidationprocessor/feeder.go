@@ -25,7 +25,14 @@ type feeder struct {
 	set       *ruleset
 	decisions map[metricName]*decision
 	lanes     []*lane // by index in set.rules; nil until one matches
-	made      int     // lanes since they were emptied
+	made      []*lane // those that are not nil
+	used      []*lane // in this batch
+	batches   uint64  // serial number, by which lanes know whether they are among used
+
+	tenants map[string]uint32 // by what resources say to the attributes by which rules are found
+	tenant  uint32            // of the current resource
+	tenancy tenancy
+	naming  []byte
 
 	now   uint64
 	tally tally
@@ -41,6 +48,7 @@ type feeder struct {
 	metric      pmetric.Metric
 	identity    series.Pair
 	kind        consolidation.Kind
+	points      walk.Points
 	whole       *lane   // takes all points of the metric
 	candidates  []*lane // or these, by looking at each
 	observers   []*lane // in preview
@@ -52,9 +60,11 @@ type feeder struct {
 	buffers    buffers
 }
 
+// metricName is by what rules are chosen before attributes are looked at.
 type metricName struct {
-	name string
-	kind pmetric.MetricType
+	name   string
+	kind   pmetric.MetricType
+	tenant uint32
 }
 
 // maxDecisions bounds the metrics whose rules are remembered; past it all are
@@ -65,33 +75,71 @@ const maxDecisions = 1 << 16
 // made anew.
 const maxLanes = 1024
 
+// maxTenants bounds the resources whose rules are remembered, likewise.
+const maxTenants = 1 << 14
+
 // use makes the feeder work by a set of rules.
 func (f *feeder) use(set *ruleset) {
-	if f.made > maxLanes {
+	if len(f.made) > maxLanes {
 		clear(f.lanes)
-		f.made = 0
+		f.made = nil
 	}
 	if f.set == set {
 		return
 	}
-	known := map[*rule]*lane{}
-	for _, l := range f.lanes {
-		if l != nil {
-			known[l.rule] = l
+	known := f.made
+	f.tenancy = f.tenancy[:0]
+	f.set, f.lanes, f.made = set, make([]*lane, len(set.rules)), make([]*lane, 0, len(known))
+	for _, l := range known {
+		if i, stays := set.places[l.rule]; stays {
+			f.lanes[i] = l
+			f.made = append(f.made, l)
 		}
 	}
-	f.set, f.decisions, f.lanes = set, map[metricName]*decision{}, make([]*lane, len(set.rules))
-	for i, r := range set.rules {
-		f.lanes[i] = known[r]
+	f.forgetNames()
+}
+
+// forgetNames forgets which rules metrics go by.
+func (f *feeder) forgetNames() {
+	f.decisions, f.tenants, f.tenant = map[metricName]*decision{}, map[string]uint32{}, 0
+}
+
+// enterResource finds the rules that ask for what a resource says.
+func (f *feeder) enterResource() {
+	f.tenant = 0
+	if len(f.set.attributes) == 0 {
+		return
 	}
+	f.tenancy, f.naming = f.set.tenancy(f.tenancy[:0], f.resource), f.naming[:0]
+	known := false
+	for _, value := range f.tenancy {
+		known = known || value != ""
+		f.naming = append(append(f.naming, value...), 0)
+	}
+	if !known {
+		clear(f.tenancy)
+		return
+	}
+	tenant, there := f.tenants[string(f.naming)]
+	if !there {
+		if len(f.tenants) >= maxTenants {
+			f.forgetNames()
+		}
+		tenant = uint32(len(f.tenants) + 1) //nolint:gosec // at most maxTenants
+		f.tenants[string(f.naming)] = tenant
+	}
+	f.tenant = tenant
 }
 
 // feed takes what rules match out of a batch and leaves the rest as it is.
 func (f *feeder) feed(md pmetric.Metrics, now uint64) {
 	f.now = now
+	f.batches++
+	f.used = f.used[:0]
 	md.ResourceMetrics().RemoveIf(func(rm pmetric.ResourceMetrics) bool {
 		f.resource, f.resourceURL = rm.Resource().Attributes(), rm.SchemaUrl()
 		f.resources++
+		f.enterResource()
 		before := rm.ScopeMetrics().Len()
 		rm.ScopeMetrics().RemoveIf(f.feedScope)
 		return before > 0 && rm.ScopeMetrics().Len() == 0
@@ -148,9 +196,9 @@ func (f *feeder) enterMetric(m pmetric.Metric) bool {
 		f.tally.passed[unspecifiedTemporality] += n
 		return false
 	}
-	f.metric, f.kind = m, kind
+	f.metric, f.kind, f.points = m, kind, points
 	f.identity = f.hasher.Pair(f.hasher.Identity(series.Identity{Name: m.Name(), Unit: m.Unit(), Kind: uint8(kind)}))
-	f.preview(d.preview, &points)
+	f.preview(d.preview)
 	f.whole, f.candidates = f.choose(d.enforce, f.candidates[:0])
 	if f.whole == nil && len(f.candidates) == 0 {
 		f.tally.passed[noRule] += n
@@ -167,7 +215,7 @@ func (f *feeder) enterMetric(m pmetric.Metric) bool {
 
 // decide returns the rules that may match a metric.
 func (f *feeder) decide(m pmetric.Metric) *decision {
-	key := metricName{m.Name(), m.Type()}
+	key := metricName{m.Name(), m.Type(), f.tenant}
 	if d := f.decisions[key]; d != nil {
 		return d
 	}
@@ -175,7 +223,7 @@ func (f *feeder) decide(m pmetric.Metric) *decision {
 		clear(f.decisions)
 	}
 	key.name = strings.Clone(key.name)
-	d := f.set.decide(key.name, key.kind)
+	d := f.set.decide(key.name, key.kind, f.tenancy)
 	f.decisions[key] = d
 	return d
 }
@@ -188,10 +236,14 @@ func (f *feeder) choose(rules []int, list []*lane) (whole *lane, _ []*lane) {
 		if l == nil {
 			l = newLane(f.set.rules[i], f.hasher)
 			f.lanes[i] = l
-			f.made++
+			f.made = append(f.made, l)
 		}
 		if !l.enter(f) {
 			continue
+		}
+		if l.batch != f.batches {
+			l.batch = f.batches
+			f.used = append(f.used, l)
 		}
 		if !l.rule.needsPoint() && len(list) == 0 {
 			return l, list
@@ -225,15 +277,15 @@ func (f *feeder) laneOf(attributes pcommon.Map) *lane {
 // settle ends a metric.
 func (f *feeder) settle() {
 	if f.whole != nil {
-		f.whole.weigh()
+		f.whole.settle(f)
 	}
 	for _, l := range f.candidates {
-		l.weigh()
+		l.settle(f)
 	}
 }
 
 // preview lets the rules in preview see the points.
-func (f *feeder) preview(rules []int, points *walk.Points) {
+func (f *feeder) preview(rules []int) {
 	if len(rules) == 0 {
 		return
 	}
@@ -241,15 +293,21 @@ func (f *feeder) preview(rules []int, points *walk.Points) {
 	if whole, f.observers = f.choose(rules, f.observers[:0]); whole != nil {
 		f.observers = append(f.observers, whole)
 	}
-	for i := range points.Len() {
-		attributes := points.Attributes(i)
+	shaped := f.points.Type() == pmetric.MetricTypeHistogram || f.points.Type() == pmetric.MetricTypeSummary
+	for i := range f.points.Len() {
+		attributes := f.points.Attributes(i)
 		for _, l := range f.observers {
 			if !l.takes(f, attributes) {
 				continue
 			}
+			l.observed++
 			if _, pass := l.rule.passes(f.kind); !pass {
 				in, out := l.identify(f, attributes)
-				l.rule.measured.add(in.A, out.A)
+				series, after := 1, 1
+				if shaped {
+					series, after = l.rule.shapeOf(&f.points, i)
+				}
+				l.measures(f).add(in.A, out.A, series, after)
 				if l.candidate.ranked { // by points: what they add to an output is not known
 					l.slow.add(l.candidate.value, 1)
 				}
@@ -259,6 +317,7 @@ func (f *feeder) preview(rules []int, points *walk.Points) {
 	}
 	for _, l := range f.observers {
 		l.weigh()
+		l.measured = nil
 	}
 }
 
@@ -267,10 +326,11 @@ func (f *feeder) release() {
 	f.resource, f.attributes, f.metric = pcommon.Map{}, pcommon.Map{}, pmetric.Metric{}
 	f.scope = pcommon.InstrumentationScope{}
 	f.resourceURL, f.scopeURL = "", ""
-	f.point = consolidation.Point{}
+	f.point, f.points = consolidation.Point{}, walk.Points{}
 	f.whole, f.lane = nil, nil
 	clear(f.candidates)
 	clear(f.observers)
+	clear(f.tenancy)
 }
 
 // kindOf returns the kind of a metric's streams; false for a temporality that is

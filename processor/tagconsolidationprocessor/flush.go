@@ -12,11 +12,26 @@ import (
 // pollInterval is how often control is asked for new rules: an atomic load.
 const pollInterval = 250 * time.Millisecond
 
-// loop does what is due at the edges of intervals until stop.
-func (c *consolidator) loop() {
-	defer close(c.stopped)
+// listen asks control for new rules until stop. It is apart from loop, so that
+// rules come also while a flush goes out.
+func (c *consolidator) listen() {
+	if c.source == nil {
+		return
+	}
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-poll.C:
+			c.poll(context.Background())
+		}
+	}
+}
+
+// loop does what is due at the edges of intervals until stop.
+func (c *consolidator) loop() {
 	checkpoint := c.clock()
 	timer := time.NewTimer(c.untilEdge())
 	defer timer.Stop()
@@ -24,8 +39,8 @@ func (c *consolidator) loop() {
 		select {
 		case <-c.stop:
 			return
-		case <-poll.C:
-			c.poll()
+		case <-c.early:
+			c.turn(context.Background(), nanos(c.clock()))
 		case <-timer.C:
 			now := c.clock()
 			c.turn(context.Background(), c.edgeBefore(nanos(now)))
@@ -53,11 +68,13 @@ func (c *consolidator) untilEdge() time.Duration {
 func (c *consolidator) turn(ctx context.Context, edge uint64) {
 	c.flush(ctx, edge)
 	c.swap(ctx, edge)
+	c.giveUp(ctx, edge)
 	set := c.rules.Load()
 	for _, r := range set.rules {
 		if r.governors != nil {
 			r.governors.advance(edge)
 		}
+		r.shapes.advance()
 		if r.measured != nil {
 			r.measured.advance(c.clock(), c.config.Staleness)
 		}

@@ -23,6 +23,11 @@ type lane struct {
 	in, out series.Pair
 
 	candidate candidate // of the current point
+	batch     uint64    // in which it was used last
+	// series counts those that the histograms and summaries of a metric, which are
+	// so many, are in a backend.
+	series, shaped int
+	measured       *metricPreview // of the current metric; nil until a point was seen
 	laneTally
 }
 
@@ -112,6 +117,29 @@ func (l *lane) rank(p *consolidation.Point, out consolidation.Outcome) {
 		return
 	}
 	l.slow.add(l.candidate.value, weight)
+}
+
+// measures returns what the rule's preview knows of the current metric.
+func (l *lane) measures(f *feeder) *metricPreview {
+	if l.measured == nil {
+		l.measured = l.rule.measured.of(f.metric.Name(), f.metric.Type())
+	}
+	return l.measured
+}
+
+// shape notes of how many series the current point is.
+func (l *lane) shape(series int) {
+	l.series += series
+	l.shaped++
+}
+
+// settle ends a metric.
+func (l *lane) settle(f *feeder) {
+	l.weigh()
+	if l.shaped > 0 {
+		l.rule.shapes.note(f.metric.Name(), l.series, l.shaped)
+		l.series, l.shaped = 0, 0
+	}
 }
 
 // weigh hands on what the points of a metric weighed.

@@ -115,6 +115,7 @@ func (f *feeder) histogram(p pmetric.HistogramDataPoint) bool {
 			f.lane.refused(spatial.TooManyBuckets)
 			return true
 		}
+		f.lane.shape(partsOf(len(b.counts), p.HasSum()))
 		b.histogram = spatial.HistogramPoint{Span: f.point.Sum.Span, Bounds: bounds, Counts: b.counts, Count: p.Count()}
 		if p.HasSum() {
 			b.histogram.Sum, b.histogram.Known = p.Sum(), b.histogram.Known|spatial.HasSum
@@ -175,6 +176,9 @@ func (f *feeder) summary(p pmetric.SummaryDataPoint) bool {
 	taken, sound := f.begin(p.Attributes(), p.StartTimestamp(), p.Timestamp(), stale)
 	if !sound {
 		return taken
+	}
+	if !stale {
+		f.lane.shape(partsOf(p.QuantileValues().Len(), true))
 	}
 	f.buffers.histogram = spatial.SummaryPoint(f.point.Sum.Span, p.Count(), p.Sum())
 	f.point.Histogram = &f.buffers.histogram

@@ -42,6 +42,8 @@ var mutants = []mutant{
 	{"end no outputs of rules that are gone", "rules.go", "\tc.retire(ctx, edge, gone)\n", "\t_ = gone\n"},
 	{"end no outputs of rules that went while it was down", "consolidator.go", "\tc.endOrphans(ctx)\n", ""},
 	{"let hot rules wait for an edge", "consolidator.go", "\t\tc.rules.Store(c.pending)\n\t\tc.pending = nil\n", ""},
+	{"forget the rules that control had sent", "consolidator.go", "\t\tc.recall(ctx)\n", ""},
+	{"look for the rules of no tenant", "feeder.go", "\t\tf.enterResource()\n", ""},
 	{"forget the last interval", "consolidator.go", "\tc.flush(ctx, max(nanos(c.clock()), c.edge+uint64(time.Millisecond)))\n", ""},
 	{"send before it is written", "flush.go", "if err := e.journal.Write(e.ctx); err != nil {", "if err := error(nil); err != nil {"},
 	{"write no base lines", "flush.go", "\tc.engine.Bases(out.journal.AddBase)\n\treport", "\treport"},

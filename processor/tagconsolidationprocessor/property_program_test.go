@@ -31,11 +31,11 @@ type program struct {
 	measured []float64      // of a histogram
 	fine     [2]map[int]int // of an exponential histogram: counts by index at fineScale
 	zeros    int
-	last     *report
+	last     *reading
 }
 
-// report is one point of a program.
-type report struct {
+// reading is one point of a program.
+type reading struct {
 	program            *program
 	start, time        uint64
 	stale, noValue     bool
@@ -112,9 +112,9 @@ func (p *program) forget() {
 }
 
 // report measures, and says what there is.
-func (p *program) report(t *rapid.T, now uint64) *report {
+func (p *program) report(t *rapid.T, now uint64) *reading {
 	p.time = max(p.time+1e6, p.clock(now)-rapid.Uint64Range(0, 1000).Draw(t, "lag")*1e6)
-	r := &report{program: p, start: p.start, time: p.time, bounds: p.bounds, double: p.double}
+	r := &reading{program: p, start: p.start, time: p.time, bounds: p.bounds, double: p.double}
 	if p.kind.Delta() {
 		p.forget()
 		if p.last != nil {
@@ -129,7 +129,7 @@ func (p *program) report(t *rapid.T, now uint64) *report {
 	return r
 }
 
-func (p *program) measure(t *rapid.T, r *report) {
+func (p *program) measure(t *rapid.T, r *reading) {
 	switch {
 	case isLevel(p.kind) || p.kind == consolidation.DeltaUpDown:
 		p.whole = int64(rapid.IntRange(-50, 50).Draw(t, "level"))
@@ -150,7 +150,7 @@ func (p *program) measure(t *rapid.T, r *report) {
 	r.whole, r.real = p.whole, p.real
 }
 
-func (p *program) sayHistogram(t *rapid.T, r *report) {
+func (p *program) sayHistogram(t *rapid.T, r *reading) {
 	r.count = uint64(len(p.measured))
 	r.counts = make([]uint64, len(p.bounds)+1)
 	for _, v := range p.measured {
@@ -164,7 +164,7 @@ func (p *program) sayHistogram(t *rapid.T, r *report) {
 	r.sayFields(t)
 }
 
-func (r *report) observe(v float64) {
+func (r *reading) observe(v float64) {
 	if r.sum == 0 && r.least == 0 && r.most == 0 {
 		r.least, r.most = v, v
 	}
@@ -174,7 +174,7 @@ func (r *report) observe(v float64) {
 
 // sayFields chooses which of the optional fields there are; an exporter that
 // leaves the sum out is rare.
-func (r *report) sayFields(t *rapid.T) {
+func (r *reading) sayFields(t *rapid.T) {
 	r.hasSum = rapid.IntRange(0, 15).Draw(t, "hasSum") > 0
 	r.hasExtreme = rapid.Bool().Draw(t, "hasExtremes")
 }
@@ -196,7 +196,7 @@ func (p *program) measureExponential(t *rapid.T) {
 	}
 }
 
-func (p *program) sayExponential(t *rapid.T, r *report) {
+func (p *program) sayExponential(t *rapid.T, r *reading) {
 	r.scale, r.threshold, r.zeros, r.count = int32(p.scale), p.threshold, uint64(p.zeros), uint64(p.zeros)
 	for side, counts := range p.fine {
 		low, high := math.MaxInt, math.MinInt

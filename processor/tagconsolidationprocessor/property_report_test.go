@@ -24,7 +24,7 @@ func newPropertyBatch(sharing bool) *batch {
 }
 
 // add adds a report.
-func (b *batch) add(r *report) {
+func (b *batch) add(r *reading) {
 	r.writePoint(b.metric(r.program))
 }
 
@@ -76,7 +76,7 @@ func becomeKind(m pmetric.Metric, kind consolidation.Kind) {
 	}
 }
 
-func (r *report) writePoint(m pmetric.Metric) {
+func (r *reading) writePoint(m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
 		r.writeNumber(m.Gauge().DataPoints().AppendEmpty())
@@ -117,7 +117,7 @@ func (r *report) writePoint(m pmetric.Metric) {
 }
 
 // writeHead writes what all points have, and says whether there is a value.
-func (r *report) writeHead(p interface {
+func (r *reading) writeHead(p interface {
 	Attributes() pcommon.Map
 	SetStartTimestamp(pcommon.Timestamp)
 	SetTimestamp(pcommon.Timestamp)
@@ -131,7 +131,7 @@ func (r *report) writeHead(p interface {
 	return !r.stale
 }
 
-func (r *report) writeNumber(p pmetric.NumberDataPoint) {
+func (r *reading) writeNumber(p pmetric.NumberDataPoint) {
 	switch {
 	case !r.writeHead(p) || r.noValue:
 	case r.double:
@@ -141,7 +141,7 @@ func (r *report) writeNumber(p pmetric.NumberDataPoint) {
 	}
 }
 
-func (r *report) writeFields(p interface {
+func (r *reading) writeFields(p interface {
 	SetSum(float64)
 	SetMin(float64)
 	SetMax(float64)
@@ -158,7 +158,7 @@ func (r *report) writeFields(p interface {
 
 // malform makes a report one that cannot be counted rightly, in one of several
 // ways.
-func (r *report) malform(way int) {
+func (r *reading) malform(way int) {
 	kind := r.program.kind
 	number := kind == consolidation.Gauge || kind == consolidation.DeltaSum || kind == consolidation.CumulativeSum ||
 		kind == consolidation.DeltaUpDown || kind == consolidation.CumulativeUpDown

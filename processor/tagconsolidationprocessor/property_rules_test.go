@@ -80,6 +80,18 @@ var rulePool = []policy.Rule{
 		Attributes: policy.Attributes{Drop: []string{"pod"}},
 	},
 	{Name: "merely", Match: policy.Match{Metric: "*"}, Gauge: policy.GaugeSum, Summary: policy.SummaryMergeCountSum},
+	{ // of one tenant
+		Name: "tenant", Gauge: policy.GaugeSum, Summary: policy.SummaryMergeCountSum,
+		Match:      policy.Match{Metric: "*", Resource: []policy.Condition{{Attribute: "service.name", Value: "shop"}}},
+		Attributes: policy.Attributes{Drop: []string{"pod", "code"}},
+	},
+	{
+		Name: "tenant-region", Gauge: policy.GaugeMax,
+		Match: policy.Match{
+			Metric: "http.*", Resource: []policy.Condition{{Attribute: "region", Value: "eu"}, {Attribute: "service.name", Value: "s*"}},
+		},
+		Attributes: policy.Attributes{Drop: []string{"pod", "route"}},
+	},
 }
 
 // drawRules draws rules of different names, none of which is taken.

@@ -3,6 +3,7 @@ package tagconsolidationprocessor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -136,3 +137,11 @@ var (
 	diskID    = component.MustNewID("disk")
 	controlID = component.MustNewID("control")
 )
+
+var errFull = errors.New("no space left on device")
+
+// failingClient cannot write.
+type failingClient struct{ storage.Client }
+
+// Set fails.
+func (failingClient) Set(context.Context, string, []byte) error { return errFull }

@@ -160,7 +160,7 @@ func (w *world) before(p *program, fault string, b *batch) (instead bool) {
 		}
 	case "stale_marker":
 		p.time = max(p.time, p.clock(w.now)-1e9)
-		b.add(&report{program: p, time: p.time, stale: true})
+		b.add(&reading{program: p, time: p.time, stale: true})
 		return true
 	}
 	return false

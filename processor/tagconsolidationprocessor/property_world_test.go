@@ -118,8 +118,25 @@ func (w *world) boot() {
 	w.c, err = newConsolidator(nopSettings(), &cfg, next)
 	require.NoError(w.t, err)
 	w.c.clock = func() time.Time { return time.Unix(0, int64(w.now)) }
-	require.NoError(w.t, w.c.begin(context.Background(), w.host))
+	w.beginLate()
 	w.log = append(w.log, happening{now: w.now, begin: true, kept: w.disk != nil, complete: w.c.edge, rules: w.rules()})
+}
+
+// beginLate lets the process begin, at times before control knows its rules: with
+// storage it goes by those that it had.
+func (w *world) beginLate() {
+	known := w.control.snapshot
+	if w.disk != nil && known.Version > 0 && rapid.Bool().Draw(w.t, "late") {
+		w.control.snapshot = &policy.Snapshot{}
+	}
+	require.NoError(w.t, w.c.begin(context.Background(), w.host))
+	if w.control.snapshot != known {
+		w.control.snapshot = known
+		w.faults["control_late"] = true
+	}
+	if rapid.Bool().Draw(w.t, "looks") { // else the rules come with the next change, or never
+		w.c.poll(context.Background())
+	}
 }
 
 // rules are the static ones, and after them those of control.
@@ -185,7 +202,7 @@ func (w *world) change() {
 	snapshot, err := policy.NewSnapshot(w.control.snapshot.Version+1, hot(drawRules(w.t, 0, 2, w.static)))
 	require.NoError(w.t, err)
 	w.control.snapshot = snapshot
-	w.c.poll()
+	w.c.poll(context.Background())
 	w.log = append(w.log, happening{now: w.now, apply: true, rules: w.rules()})
 }
 

@@ -1,6 +1,7 @@
 package tagconsolidationprocessor
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/processor"
@@ -105,4 +107,25 @@ func fromYAML(yaml string) (*confmap.Conf, error) {
 		return nil, err
 	}
 	return retrieved.AsConf()
+}
+
+// newUnstartedRig makes a processor with the clock of the world.
+func newUnstartedRig(tb testing.TB, cfg *Config, host component.Host) *rig {
+	tb.Helper()
+	r := &rig{t: tb, sink: new(consumertest.MetricsSink), host: host}
+	c, err := newConsolidator(nopSettings(), cfg, r.sink)
+	require.NoError(tb, err)
+	r.c = c
+	return r
+}
+
+// blocked is a next component that answers once it is released.
+func blocked(tb testing.TB, release <-chan struct{}) consumer.Metrics {
+	tb.Helper()
+	next, err := consumer.NewMetrics(func(context.Context, pmetric.Metrics) error {
+		<-release
+		return nil
+	})
+	require.NoError(tb, err)
+	return next
 }

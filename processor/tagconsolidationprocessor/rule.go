@@ -1,6 +1,8 @@
 package tagconsolidationprocessor
 
 import (
+	"sync/atomic"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -11,12 +13,13 @@ import (
 	"github.com/phoenix-platform/phoenix/internal/spatial"
 )
 
-// rule is a policy.Rule, compiled. It is immutable except for its governors and
-// its preview, which have locks of their own.
+// rule is a policy.Rule, compiled. It is immutable except for its governors, its
+// preview and its shapes, which have locks of their own, and its counters.
 type rule struct {
 	name    string
 	id      consolidation.RuleID
 	preview bool
+	static  bool // from the configuration, not from control
 
 	metric          match.Pattern
 	types           typeSet
@@ -35,6 +38,16 @@ type rule struct {
 	// rules that have neither.
 	governors *governors
 	measured  *preview // of a rule in preview
+	// since is when the rule began to see points, in nanoseconds of Unix time, 0
+	// if it waits; points is how many it matched since then.
+	since  atomic.Int64
+	points atomic.Uint64
+	shapes shapes // of a rule that is enforced
+}
+
+// begin notes since when the rule sees points.
+func (r *rule) begin(now uint64) {
+	r.since.CompareAndSwap(0, int64(now)) //nolint:gosec // nanoseconds of this century
 }
 
 // typeSet is a set of the types of OTLP metrics.

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -16,49 +20,58 @@ import (
 	"github.com/phoenix-platform/phoenix/internal/relabel"
 )
 
-// compile makes a rule set. Rules that are in the old one already are taken
-// over with what they know.
-func (c *consolidator) compile(rules []policy.Rule, old *ruleset) (*ruleset, error) {
-	var neverTouch []match.Pattern
-	for i, text := range c.config.NeverTouch.Metrics {
-		p, err := match.Compile(text)
-		if err != nil {
-			return nil, fmt.Errorf("never_touch.metrics[%d]: %w", i, err)
-		}
-		neverTouch = append(neverTouch, p)
+// ruleKey is what must be equal for a rule to be taken over with what it knows.
+type ruleKey struct {
+	id      consolidation.RuleID
+	preview bool
+}
+
+// compile makes a rule set. Those of its rules that are known already are taken
+// over with what they know, and cost no compilation. The first so many are
+// static.
+func (c *consolidator) compile(rules []policy.Rule, known []*rule) (*ruleset, error) {
+	neverTouch, settings, err := c.compileSettings()
+	if err != nil {
+		return nil, err
 	}
-	settings := &compileSettings{staleness: c.config.Staleness}
-	if !c.config.Writer.None {
-		settings.writer = c.config.Writer.Attribute
-	}
-	var err error
-	if settings.protect, err = refs(c.config.NeverTouch.Attributes, relabel.Bare); err != nil {
-		return nil, fmt.Errorf("never_touch.attributes: %w", err)
-	}
-	type key struct {
-		id      consolidation.RuleID
-		preview bool
-	}
-	known := map[key]*rule{}
-	if old != nil {
-		for _, r := range old.rules {
-			known[key{r.id, r.preview}] = r
-		}
+	before := make(map[ruleKey]*rule, len(known))
+	for _, r := range known {
+		before[ruleKey{r.id, r.preview}] = r
 	}
 	var errs error
 	compiled := make([]*rule, 0, len(rules))
 	for i := range rules {
-		r, err := compileRule(rules[i], settings)
-		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("rules[%d].%w", i, err))
-			continue
-		}
-		if before := known[key{r.id, r.preview}]; before != nil {
-			r = before
+		p := rules[i].WithDefaults()
+		key := ruleKey{ruleID(&p, settings), p.Mode == policy.ModePreview}
+		r := before[key]
+		if r == nil {
+			if r, err = compileAs(key.id, &p, settings); err != nil {
+				errs = errors.Join(errs, fmt.Errorf("rules[%d].%w", i, err))
+				continue
+			}
+			r.static = i < len(c.config.Rules)
 		}
 		compiled = append(compiled, r)
 	}
 	return newRuleset(compiled, neverTouch), errs
+}
+
+func (c *consolidator) compileSettings() (neverTouch []match.Pattern, settings *compileSettings, err error) {
+	for i, text := range c.config.NeverTouch.Metrics {
+		p, err := match.Compile(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("never_touch.metrics[%d]: %w", i, err)
+		}
+		neverTouch = append(neverTouch, p)
+	}
+	settings = &compileSettings{staleness: c.config.Staleness, budget: &c.budget}
+	if !c.config.Writer.None {
+		settings.writer = c.config.Writer.Attribute
+	}
+	if settings.protect, err = refs(c.config.NeverTouch.Attributes, relabel.Bare); err != nil {
+		return nil, nil, fmt.Errorf("never_touch.attributes: %w", err)
+	}
+	return neverTouch, settings, nil
 }
 
 func (c *consolidator) findSource(host component.Host) (policy.Source, error) {
@@ -78,54 +91,110 @@ func (c *consolidator) findSource(host component.Host) (policy.Source, error) {
 
 // poll takes over a new snapshot of control. One that is refused leaves the
 // present rules in force.
-func (c *consolidator) poll() {
+//
+// A snapshot is new if it is not the one that was looked at last and says
+// something else; whether its version is higher does not matter, because a
+// control plane whose store was restored or replaced counts from elsewhere.
+// Version 0 says that control does not know its rules yet: those in force stay.
+func (c *consolidator) poll(ctx context.Context) {
 	if c.source == nil {
 		return
 	}
 	s := c.source.Policy()
-	if s == nil || s.Version == c.version {
+	if s == nil || s.Version == 0 || s == c.seen {
 		return
 	}
-	c.version = s.Version
-	if err := c.Apply(s); err != nil {
-		c.log.Error("The rules of control are refused, those in force stay", zap.Uint64("version", s.Version), zap.Error(err))
+	before := c.seen
+	c.seen = s
+	if before != nil && before.Version == s.Version && before.Urgent == s.Urgent && reflect.DeepEqual(before.Rules, s.Rules) {
+		return
 	}
+	if err := c.Apply(s); err != nil {
+		problems := c.problems(s, err)
+		c.refused.Store(&problems)
+		c.log.Error("The rules of control are refused, those in force stay", zap.Uint64("version", s.Version), zap.Strings("problems", problems))
+		return
+	}
+	c.refused.Store(nil)
+	c.keep(ctx, s)
 }
+
+// hot are the rules of a snapshot that are for this processor.
+func (c *consolidator) hot(s *policy.Snapshot) []policy.Rule { return s.For(c.config.Role) }
+
+// problems says, line by line, why a snapshot is refused, with the names of its
+// rules.
+func (c *consolidator) problems(s *policy.Snapshot, err error) []string {
+	names := slices.Concat(c.config.Rules, c.hot(s))
+	var list []string
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		name := "the rules"
+		if m := ruleIndex.FindStringSubmatch(line); m != nil {
+			if i, err := strconv.Atoi(m[1]); err == nil && i < len(names) {
+				name, line = "rule "+names[i].Name, line[len(m[0]):]
+			}
+		}
+		list = append(list, fmt.Sprintf("version %d: %s: %s", s.Version, name, line))
+		if len(list) == maxProblems {
+			break
+		}
+	}
+	return list
+}
+
+// maxProblems bounds the problems that are reported.
+const maxProblems = 100
+
+var ruleIndex = regexp.MustCompile(`^rules\[(\d+)\]\.`)
 
 // Apply lets the rules of a snapshot for the processor's role follow the static
 // ones. Rules in preview begin and end at once; the others at the next edge:
 // what went by rules that are gone gets a last point and a stale marker, what
 // goes by new ones begins anew, and what goes by rules that stay is not touched.
+//
+// A snapshot that is urgent, say because the kill switch was turned, makes its
+// own edge at once.
 func (c *consolidator) Apply(s *policy.Snapshot) error {
 	c.change.Lock()
 	defer c.change.Unlock()
-	hot := s.For(c.config.Role)
-	all := append(slices.Clip(c.config.Rules), hot...)
+	all := slices.Concat(c.config.Rules, c.hot(s))
 	if err := policy.ValidateRules(all); err != nil {
-		return fmt.Errorf("static rules with those of version %d: %w", s.Version, err)
+		return err
 	}
 	present := c.rules.Load()
-	known := present
+	known := present.rules
 	if c.pending != nil {
-		known = &ruleset{rules: append(slices.Clip(present.rules), c.pending.rules...)}
+		known = slices.Concat(known, c.pending.rules)
 	}
 	next, err := c.compile(all, known)
 	if err != nil {
 		return err
 	}
+	began := nanos(c.clock())
 	var now []*rule
 	for _, r := range present.rules {
-		if !r.preview {
+		if _, stays := next.places[r]; !r.preview {
 			now = append(now, r)
+		} else if !stays {
+			r.measured.close()
 		}
 	}
 	for _, r := range next.rules {
 		if r.preview {
+			r.begin(began)
 			now = append(now, r)
 		}
 	}
 	c.rules.Store(newRuleset(now, present.neverTouch))
 	c.pending = next
+	c.policyVersion.Store(s.Version)
+	if s.Urgent {
+		select {
+		case c.early <- struct{}{}:
+		default: // one is on its way
+		}
+	}
 	return nil
 }
 
@@ -142,8 +211,8 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	c.watch(next)
 	c.rules.Store(next)
 	c.change.Unlock() // not earlier: Apply begins from the rules that are in force
-	c.warn(next)
-	var gone []consolidation.RuleID
+	c.warn(next, old)
+	gone := c.orphans(next)
 	for _, r := range old.rules {
 		if !r.preview && next.enforced(r.id) == nil {
 			gone = append(gone, r.id)
@@ -153,21 +222,45 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	c.writeCheckpoint(ctx) // since when new rules watch is known after a crash, too
 }
 
+// orphans takes the rules of the restored state that are not in a set.
+func (c *consolidator) orphans(set *ruleset) []consolidation.RuleID {
+	gone := slices.DeleteFunc(c.state.orphans, func(id consolidation.RuleID) bool { return set.enforced(id) != nil })
+	c.state.orphans = nil
+	return gone
+}
+
 // endOrphans ends the outputs of rules that went away while no process ran. What
 // it emits goes out with the first flush. It happens before anything flows: an
 // output of another rule that goes by the same labels begins later.
+//
+// If nobody knows what rules were in force it waits: for the first snapshot of
+// control, or a staleness.
 func (c *consolidator) endOrphans(ctx context.Context) {
-	out := &emission{c: c, ctx: ctx} // without a journal: a checkpoint follows
-	for _, id := range c.state.orphans {
-		c.engine.Retire(id, nanos(c.clock()), out.add)
+	if c.state.unsure {
+		if len(c.state.orphans) > 0 {
+			c.log.Warn("The rules that control had sent are not known: what they consolidated is kept, and their points pass until control sends rules",
+				zap.Int("rules", len(c.state.orphans)))
+		}
+		return
 	}
-	c.state.orphans = nil
+	out := &emission{c: c, ctx: ctx} // without a journal: a checkpoint follows
+	c.engine.RetireAll(c.orphans(c.rules.Load()), nanos(c.clock()), out.add)
+}
+
+// giveUp ends orphans that no snapshot claimed within a staleness: their inputs
+// are forgotten by now.
+func (c *consolidator) giveUp(ctx context.Context, edge uint64) {
+	if len(c.state.orphans) == 0 || edge < c.state.began+uint64(c.config.Staleness) { //nolint:gosec // positive
+		return
+	}
+	c.retire(ctx, edge, c.orphans(c.rules.Load()))
 }
 
 // watch tells the engine since when rules watch.
 func (c *consolidator) watch(set *ruleset) {
 	now := nanos(c.clock())
 	for _, r := range set.rules {
+		r.begin(now)
 		if !r.preview {
 			c.engine.Watch(r.id, now)
 		}
@@ -179,19 +272,27 @@ func (c *consolidator) retire(ctx context.Context, edge uint64, gone []consolida
 		return
 	}
 	out := c.emission(ctx, edge)
-	for _, id := range gone {
-		c.engine.Retire(id, edge, out.add)
-	}
+	c.engine.RetireAll(gone, edge, out.add)
 	out.end()
 }
 
-// maxOverlaps bounds the overlaps that are logged.
-const maxOverlaps = 20
+// maxOverlaps bounds the overlaps that are logged, maxWarned the rules whose
+// author is warned at a time.
+const (
+	maxOverlaps = 20
+	maxWarned   = 20
+)
 
-// warn says what a set of rules does that its author may not expect.
-func (c *consolidator) warn(set *ruleset) {
+// warn says what the rules of a set do that their author may not expect, for
+// those that were not in the one before.
+func (c *consolidator) warn(set, before *ruleset) {
+	warned := 0
 	for _, r := range set.rules {
+		if before != nil && before.enforced(r.id) == r || warned == maxWarned {
+			continue
+		}
 		if r.types.has(pmetric.MetricTypeGauge) && !r.gauges && !r.preview {
+			warned++
 			c.log.Warn("Gauges that the rule matches pass untouched: no way to merge them is right for all. Name one with `gauge`, or leave gauges out with match.types",
 				zap.String("rule", r.name))
 		}

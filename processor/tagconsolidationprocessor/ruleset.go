@@ -3,6 +3,7 @@ package tagconsolidationprocessor
 import (
 	"slices"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/phoenix-platform/phoenix/internal/consolidation"
@@ -13,23 +14,55 @@ import (
 type ruleset struct {
 	rules      []*rule // all, those in preview among them
 	neverTouch []match.Pattern
-	// byPrefix has the indices of the rules by what the names that they match
-	// begin with, and lengths the lengths of those beginnings: a name is compared
-	// with the rules of its own beginnings only.
-	byPrefix map[string][]int
-	lengths  []int
+	places     map[*rule]int                  // in rules
+	enforce    map[consolidation.RuleID]*rule // those that are not in preview
+	byStart    map[ruleStart][]int            // indices of rules
+	lengths    []int                          // of the prefixes in byStart
+	tenants    map[string]map[string]struct{} // the values that rules ask for, by resource attribute
+	attributes []string                       // the keys of tenants
 }
 
+// ruleStart is by what a rule is found: what the names that it matches begin
+// with, and the first equality that it demands of the resource, if it does. A
+// metric is compared with the rules of its own beginnings and its own resource
+// only: BenchmarkManyRules.
+type ruleStart struct{ prefix, attribute, value string }
+
 func newRuleset(rules []*rule, neverTouch []match.Pattern) *ruleset {
-	s := &ruleset{rules: rules, neverTouch: neverTouch, byPrefix: map[string][]int{}}
-	for i, r := range rules {
-		prefix := r.metric.Prefix()
-		s.byPrefix[prefix] = append(s.byPrefix[prefix], i)
-		s.lengths = append(s.lengths, len(prefix))
+	s := &ruleset{
+		rules: rules, neverTouch: neverTouch, places: make(map[*rule]int, len(rules)), enforce: make(map[consolidation.RuleID]*rule, len(rules)),
+		byStart: make(map[ruleStart][]int, len(rules)), tenants: map[string]map[string]struct{}{},
 	}
-	slices.Sort(s.lengths)
-	s.lengths = slices.Compact(s.lengths)
+	for i, r := range rules {
+		s.places[r] = i
+		if !r.preview {
+			s.enforce[r.id] = r
+		}
+		start := ruleStart{prefix: r.metric.Prefix()}
+		if c := r.tenant(); c != nil {
+			start.attribute, start.value = c.key, c.text
+			if s.tenants[c.key] == nil {
+				s.tenants[c.key] = map[string]struct{}{}
+				s.attributes = append(s.attributes, c.key)
+			}
+			s.tenants[c.key][c.text] = struct{}{}
+		}
+		s.byStart[start] = append(s.byStart[start], i)
+		if n, found := slices.BinarySearch(s.lengths, len(start.prefix)); !found {
+			s.lengths = slices.Insert(s.lengths, n, len(start.prefix))
+		}
+	}
 	return s
+}
+
+// tenant returns the first equality that the rule demands of a resource, or nil.
+func (r *rule) tenant() *condition {
+	for i := range r.resource {
+		if r.resource[i].literal {
+			return &r.resource[i]
+		}
+	}
+	return nil
 }
 
 // untouchable says whether no rule may change a metric.
@@ -38,13 +71,27 @@ func (s *ruleset) untouchable(name string) bool {
 }
 
 // enforced returns the rule with an id if it is not in preview.
-func (s *ruleset) enforced(id consolidation.RuleID) *rule {
-	for _, r := range s.rules {
-		if r.id == id && !r.preview {
-			return r
+func (s *ruleset) enforced(id consolidation.RuleID) *rule { return s.enforce[id] }
+
+// tenancy is what a resource says to the attributes by which rules are found, in
+// the order of ruleset.attributes; empty where no rule asks for its value.
+type tenancy []string
+
+// tenancy appends to dst, which the caller owns.
+func (s *ruleset) tenancy(dst tenancy, resource pcommon.Map) tenancy {
+	for _, key := range s.attributes {
+		text := ""
+		if value, there := resource.Get(key); there {
+			if text = value.Str(); value.Type() != pcommon.ValueTypeStr {
+				text = value.AsString()
+			}
+			if _, asked := s.tenants[key][text]; !asked {
+				text = ""
+			}
 		}
+		dst = append(dst, text)
 	}
-	return nil
+	return dst
 }
 
 // decision lists the rules that may match a metric, in their order, and at most
@@ -54,7 +101,7 @@ type decision struct {
 	enforce, preview []int // indices into ruleset.rules
 }
 
-func (s *ruleset) decide(name string, t pmetric.MetricType) *decision {
+func (s *ruleset) decide(name string, t pmetric.MetricType, of tenancy) *decision {
 	d := &decision{}
 	if s.untouchable(name) {
 		d.untouchable = true
@@ -62,8 +109,14 @@ func (s *ruleset) decide(name string, t pmetric.MetricType) *decision {
 	}
 	var candidates []int
 	for _, n := range s.lengths {
-		if n <= len(name) {
-			candidates = append(candidates, s.byPrefix[name[:n]]...)
+		if n > len(name) {
+			break
+		}
+		candidates = append(candidates, s.byStart[ruleStart{prefix: name[:n]}]...)
+		for i, value := range of {
+			if value != "" {
+				candidates = append(candidates, s.byStart[ruleStart{name[:n], s.attributes[i], value}]...)
+			}
 		}
 	}
 	slices.Sort(candidates)

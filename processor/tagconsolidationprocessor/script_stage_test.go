@@ -169,7 +169,7 @@ func (s *stage) apply(yaml string) {
 	s.control.policy, err = policy.NewSnapshot(s.control.policy.Version+1, cfg.Rules)
 	require.NoError(s.t, err)
 	require.NotNil(s.t, s.cfg.Control, "the configuration has no control")
-	s.c.poll()
+	s.c.poll(s.t.Context())
 }
 
 // counted are the counters whose names matter to data.

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
+
+	"github.com/phoenix-platform/phoenix/control/policy"
 )
 
 // rewrite writes what scripts expect again; read the diff before you keep it.
@@ -31,6 +33,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expectations in testdata/sc
 //	edges 2m          the same for all edges until then
 //	checkpoint        the state is written
 //	apply x.yaml      control has the rules of this file from now on, also for a new process
+//	control gone      control does not know its rules, also for a new process
 //	shutdown          the process ends in order, and emits these
 //	crash             the process is killed
 //	crash at the edge …  at the next edge, before anything has left it
@@ -182,6 +185,10 @@ func (p *player) step(i int) int {
 		p.c.writeCheckpoint(p.t.Context())
 	case "apply":
 		p.apply(p.file(args[1]))
+	case "control": // gone: it does not know its rules any more
+		require.Equal(p.t, "control gone", step.head)
+		p.control.policy = &policy.Snapshot{}
+		p.c.poll(p.t.Context())
 	case "shutdown":
 		out := writePoints(p.end()...)
 		p.emitted(p.t, out, p.now)

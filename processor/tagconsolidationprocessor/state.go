@@ -29,6 +29,10 @@ type state struct {
 	// orphans are rules of the restored state that are not in force any more:
 	// their outputs end at the first edge.
 	orphans []consolidation.RuleID
+	// unsure says that rules of control may have been in force that are not known,
+	// so that nobody can say who is an orphan; began is when the process did.
+	unsure bool
+	began  uint64
 }
 
 // journal is that of one flush; nil without storage.
@@ -72,11 +76,11 @@ func (j journal) End(ctx context.Context) error {
 	return j.j.End(ctx)
 }
 
-// openState finds the storage extension and takes up what is there.
-func (c *consolidator) openState(ctx context.Context, host component.Host) error {
+// openStorage finds the storage extension.
+func (c *consolidator) openStorage(ctx context.Context, host component.Host) error {
+	c.state.began = nanos(c.clock())
 	if c.config.Storage == nil {
-		c.state.identity = checkpoint.Identity{Secret: series.NewSecret()}
-		return c.nameWriter(false)
+		return nil
 	}
 	extension, there := host.GetExtensions()[*c.config.Storage]
 	if !there {
@@ -91,6 +95,15 @@ func (c *consolidator) openState(ctx context.Context, host component.Host) error
 		return fmt.Errorf("storage: open %s: %w", c.config.Storage, err)
 	}
 	c.state.client, c.state.store = client, checkpoint.Open(client)
+	return nil
+}
+
+// openState takes up what is in the storage.
+func (c *consolidator) openState(ctx context.Context) error {
+	if c.state.store == nil {
+		c.state.identity = checkpoint.Identity{Secret: series.NewSecret()}
+		return c.nameWriter(false)
+	}
 	if err := c.restore(ctx); err != nil {
 		return err
 	}
@@ -214,6 +227,7 @@ func (c *consolidator) writeCheckpoint(ctx context.Context) {
 		return
 	}
 	began := c.clock()
+	c.keepAgain(ctx)
 	if err := c.writeState(ctx); err != nil {
 		c.stateFailed(ctx, "write the state; the last one stays", err)
 	}

@@ -64,6 +64,7 @@ type laneTally struct {
 	overflow, late             int
 	boundsForeign, boundsApart int
 	typeConflicts              int
+	observed                   int // by a rule in preview
 }
 
 func (t *laneTally) count(stale bool, out consolidation.Outcome) {
@@ -82,6 +83,21 @@ func (t *laneTally) count(stale bool, out consolidation.Outcome) {
 	if out.Verdict == spatial.Late {
 		t.late++
 	}
+}
+
+// matched counts the points that the rule matched.
+func (t *laneTally) matched() (n uint64) {
+	sum := t.observed + t.staleMarkers
+	for _, count := range &t.verdicts {
+		sum += count
+	}
+	for _, count := range &t.passed {
+		sum += count
+	}
+	for _, count := range &t.dropped {
+		sum += count
+	}
+	return uint64(max(0, sum))
 }
 
 func (t *laneTally) happened(e consolidation.Event) {
@@ -128,8 +144,8 @@ func (i *instruments) settle(ctx context.Context, f *feeder) {
 		}
 	}
 	f.tally = tally{}
-	for _, l := range f.lanes {
-		if l != nil && l.laneTally != (laneTally{}) {
+	for _, l := range f.used {
+		if l.laneTally != (laneTally{}) {
 			i.settleLane(ctx, l)
 			l.laneTally = laneTally{}
 		}
@@ -139,6 +155,7 @@ func (i *instruments) settle(ctx context.Context, f *feeder) {
 func (i *instruments) settleLane(ctx context.Context, l *lane) {
 	b, name := i.builder, l.rule.name
 	resets := 0
+	l.rule.points.Add(l.matched())
 	for n, count := range &l.verdicts {
 		if count == 0 {
 			continue
@@ -172,7 +189,6 @@ func (i *instruments) settleLane(ctx context.Context, l *lane) {
 	if l.boundsForeign > 0 {
 		b.ProcessorTagConsolidationBoundsMismatches.Add(ctx, int64(l.boundsForeign), with(name, "reason", "no_kept_bounds"))
 	}
-	rule := metric.WithAttributeSet(attribute.NewSet(attribute.String("rule", name)))
 	for _, c := range []struct {
 		count   int
 		counter metric.Int64Counter
@@ -183,7 +199,7 @@ func (i *instruments) settleLane(ctx context.Context, l *lane) {
 		{l.typeConflicts, b.ProcessorTagConsolidationTypeConflicts},
 	} {
 		if c.count > 0 {
-			c.counter.Add(ctx, int64(c.count), rule)
+			c.counter.Add(ctx, int64(c.count), metric.WithAttributeSet(attribute.NewSet(attribute.String("rule", name))))
 		}
 	}
 }

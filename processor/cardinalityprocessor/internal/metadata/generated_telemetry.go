@@ -39,6 +39,8 @@ type TelemetryBuilder struct {
 	ProcessorCardinalityPointsRefused    metric.Int64Counter
 	ProcessorCardinalitySeries           metric.Int64ObservableGauge
 	ProcessorCardinalityStreams          metric.Int64ObservableGauge
+	ProcessorCardinalityTapPoints        metric.Int64Counter
+	ProcessorCardinalityTapPointsLost    metric.Int64Counter
 	ProcessorCardinalityTopSaving        metric.Int64ObservableGauge
 	ProcessorCardinalityTopSeries        metric.Int64ObservableGauge
 }
@@ -296,6 +298,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_cardinality_streams",
 		metric.WithDescription("OTLP streams seen within the window. [Development]"),
 		metric.WithUnit("{stream}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorCardinalityTapPoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_cardinality_tap_points",
+		metric.WithDescription("Data points that were copied for the control plane because it looks at their metrics. [Development]"),
+		metric.WithUnit("{datapoint}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorCardinalityTapPointsLost, err = builder.meter.Int64Counter(
+		"otelcol_processor_cardinality_tap_points_lost",
+		metric.WithDescription("Data points among those that it looks at for which it had no room. They are passed on all the same. [Development]"),
+		metric.WithUnit("{datapoint}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorCardinalityTopSaving, err = builder.meter.Int64ObservableGauge(

@@ -63,6 +63,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorCardinalityAnalysisDuration.Record(context.Background(), 1)
 	tb.ProcessorCardinalityPoints.Add(context.Background(), 1)
 	tb.ProcessorCardinalityPointsRefused.Add(context.Background(), 1)
+	tb.ProcessorCardinalityTapPoints.Add(context.Background(), 1)
+	tb.ProcessorCardinalityTapPointsLost.Add(context.Background(), 1)
 	AssertEqualProcessorCardinalityAnalysisDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -94,6 +96,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCardinalityStreams(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorCardinalityTapPoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorCardinalityTapPointsLost(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCardinalityTopSaving(t, testTel,
