@@ -1,276 +1,229 @@
 package control_test
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
-	"sync"
-	"sync/atomic"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
+	"go.opentelemetry.io/collector/component"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/phoenix-platform/phoenix/control"
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/access"
+	"github.com/phoenix-platform/phoenix/control/controltest"
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/report"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// sourceFunc is a source of a type that has no equality.
-type sourceFunc func(context.Context, report.CardinalityQuery) (report.Cardinality, error)
-
-func (f sourceFunc) Cardinality(ctx context.Context, q report.CardinalityQuery) (report.Cardinality, error) {
-	return f(ctx, q)
+// answer is what the REST door said.
+type answer struct {
+	status int
+	header http.Header
+	body   string
 }
 
-// countedSource counts how often it is asked.
-type countedSource struct{ asked atomic.Int64 }
-
-func (s *countedSource) Cardinality(context.Context, report.CardinalityQuery) (report.Cardinality, error) {
-	return report.Cardinality{Series: 5, Points: uint64(s.asked.Add(1))}, nil
-}
-
-func registration(component, point string, source report.CardinalitySource) report.CardinalityRegistration {
-	return report.CardinalityRegistration{Component: component, Point: point, Source: source}
-}
-
-func TestTwoComponentsCannotMeasureOnePoint(t *testing.T) {
-	plane := control.New(control.Settings{})
-	unregister, err := plane.RegisterCardinality(registration("cardinality/a", "ingest", &countedSource{}))
-	require.NoError(t, err)
-
-	_, err = plane.RegisterCardinality(registration("cardinality/b", "ingest", &countedSource{}))
-	require.EqualError(t, err, `point: "ingest" is measured by "cardinality/a" already, so "cardinality/b" cannot measure it too; `+
-		"give one of them another `point`")
-
-	unregister()
-	_, err = plane.RegisterCardinality(registration("cardinality/b", "ingest", &countedSource{}))
-	require.NoError(t, err, "a point without a component is free")
-}
-
-func TestIncompleteRegistrationIsRefused(t *testing.T) {
-	plane := control.New(control.Settings{})
-	_, err := plane.RegisterCardinality(report.CardinalityRegistration{})
-	require.ErrorContains(t, err, "the component has no id")
-	require.ErrorContains(t, err, "the point has no name")
-	require.ErrorContains(t, err, "there is no source")
-}
-
-func TestInstancesThatShareASourceAreAskedOnce(t *testing.T) {
-	plane := control.New(control.Settings{})
-	source := &countedSource{}
-	first, err := plane.RegisterCardinality(registration("cardinality", "ingest", source))
-	require.NoError(t, err)
-	second, err := plane.RegisterCardinality(registration("cardinality", "ingest", source))
-	require.NoError(t, err)
-
-	answers, err := plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
-	require.NoError(t, err)
-	require.Len(t, answers, 1)
-	assert.Equal(t, uint64(5), answers[0].Series)
-	assert.Equal(t, int64(1), source.asked.Load())
-
-	first()
-	first() // again, which must not take the second one with it
-	answers, err = plane.Cardinality(t.Context(), "ingest", report.CardinalityQuery{})
-	require.NoError(t, err)
-	require.Len(t, answers, 1)
-
-	second()
-	_, err = plane.Cardinality(t.Context(), "ingest", report.CardinalityQuery{})
-	require.ErrorIs(t, err, api.ErrUnknownPoint)
-}
-
-func TestUnregisteringLateLeavesTheNextClaimAlone(t *testing.T) {
-	plane := control.New(control.Settings{})
-	stale, err := plane.RegisterCardinality(registration("cardinality/a", "ingest", &countedSource{}))
-	require.NoError(t, err)
-	stale()
-	_, err = plane.RegisterCardinality(registration("cardinality/b", "ingest", &countedSource{}))
-	require.NoError(t, err)
-	stale()
-	answers, err := plane.Cardinality(t.Context(), "ingest", report.CardinalityQuery{})
-	require.NoError(t, err)
-	assert.Equal(t, "cardinality/b", answers[0].Component)
-}
-
-func TestSourcesWithoutEqualityAreAllAsked(t *testing.T) {
-	plane := control.New(control.Settings{})
-	source := sourceFunc(func(context.Context, report.CardinalityQuery) (report.Cardinality, error) {
-		return report.Cardinality{Series: 7}, nil
-	})
-	for range 2 {
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest", source))
-		require.NoError(t, err)
+// send asks a handler without a network.
+func send(t *testing.T, handler http.Handler, method, path, body string, header ...string) answer {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), method, "http://localhost"+path, bytes.NewReader([]byte(body)))
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
-	answers, err := plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
-	require.NoError(t, err)
-	assert.Equal(t, uint64(14), answers[0].Series)
-}
-
-func TestAnswersAreSortedAndNamedByTheRegistration(t *testing.T) {
-	plane := control.New(control.Settings{})
-	for _, point := range []string{"z", "a", "m"} {
-		_, err := plane.RegisterCardinality(registration("cardinality/"+point, point, &countedSource{}))
-		require.NoError(t, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
-	answers, err := plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, req)
+	result := w.Result()
+	defer result.Body.Close()
+	text, err := io.ReadAll(result.Body)
 	require.NoError(t, err)
-	var names []string
-	for _, a := range answers {
-		names = append(names, a.Point+" by "+a.Component)
-	}
-	assert.Equal(t, []string{"a by cardinality/a", "m by cardinality/m", "z by cardinality/z"}, names)
-
-	_, err = plane.Cardinality(t.Context(), "q", report.CardinalityQuery{})
-	require.ErrorIs(t, err, api.ErrUnknownPoint)
-	require.EqualError(t, err, `unknown measuring point "q"; known are a, m, z`)
+	return answer{result.StatusCode, result.Header, string(text)}
 }
 
-func TestFailureNamesThePoint(t *testing.T) {
-	plane := control.New(control.Settings{})
-	failure := errors.New("sketch is broken")
-	_, err := plane.RegisterCardinality(registration("cardinality", "ingest",
-		sourceFunc(func(context.Context, report.CardinalityQuery) (report.Cardinality, error) {
-			return report.Cardinality{}, failure
-		})))
+// field returns a field of a JSON object.
+func (a answer) field(t *testing.T, name string) any {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(a.body), &object), a.body)
+	return object[name]
+}
+
+const dropPod = `{"namespace":"shop","name":"drop-pod","spec":{"rules":[{"match":{"metric":"http_*"},"attributes":{"drop":["pod"]}}]}}`
+
+func TestAPolicyReachesTheDataPathBeforeItIsAnswered(t *testing.T) {
+	plane := controltest.Open(t, control.Settings{})
+	before := plane.Policy().Version
+	assert.Positive(t, before, "what the store has is published when Open returns")
+	created := send(t, plane.Handler(), http.MethodPost, "/api/v1/policies?preview=true", dropPod)
+	require.Equal(t, http.StatusCreated, created.status, created.body)
+	rules := plane.Policy().Rules
+	require.Len(t, rules, 1)
+	assert.Equal(t, "shop/drop-pod/rule-1", rules[0].Name)
+	assert.Equal(t, policy.ModePreview, rules[0].Mode)
+
+	engaged := send(t, plane.Handler(), http.MethodPost, "/api/v1/killSwitch:engage", `{"reason":"a test"}`)
+	require.Equal(t, http.StatusOK, engaged.status, engaged.body)
+	assert.Empty(t, plane.Policy().Rules)
+	released := send(t, plane.Handler(), http.MethodPost, "/api/v1/killSwitch:release", `{}`)
+	require.Equal(t, http.StatusOK, released.status, released.body)
+	assert.Len(t, plane.Policy().Rules, 1)
+}
+
+func TestTheKillFileIsInTheDirectory(t *testing.T) {
+	directory := t.TempDir()
+	plane := controltest.Open(t, control.Settings{Directory: directory})
+	require.Equal(t, http.StatusCreated, send(t, plane.Handler(), http.MethodPost, "/api/v1/policies?preview=true", dropPod).status)
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "kill-switch"), nil, 0o600))
+	began := time.Now()
+	require.Eventually(t, func() bool { return len(plane.Policy().Rules) == 0 }, 10*time.Second, time.Millisecond)
+	assert.Less(t, time.Since(began), time.Second)
+	require.NoError(t, os.Remove(filepath.Join(directory, "kill-switch")))
+	require.Eventually(t, func() bool { return len(plane.Policy().Rules) == 1 }, 10*time.Second, time.Millisecond)
+}
+
+func TestAPlaneRemembersByItsDirectory(t *testing.T) {
+	directory := t.TempDir()
+	first, err := control.Open(t.Context(), control.Settings{Directory: directory})
 	require.NoError(t, err)
-	_, err = plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
-	require.ErrorIs(t, err, failure)
-	require.ErrorContains(t, err, `point "ingest"`)
-
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = plane.Cardinality(ended, "", report.CardinalityQuery{})
-	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, http.StatusCreated, send(t, first.Handler(), http.MethodPost, "/api/v1/policies?preview=true", dropPod).status)
+	require.NoError(t, first.Shutdown(t.Context()))
+	assert.Len(t, first.Policy().Rules, 1, "the data path keeps what it has")
+	second := controltest.Open(t, control.Settings{Directory: directory})
+	assert.Len(t, second.Policy().Rules, 1)
+	assert.Equal(t, http.StatusOK, send(t, second.Handler(), http.MethodGet, "/api/v1/policies/shop/drop-pod", "").status)
 }
 
-func TestRegistrationsAndQuestionsAtOnce(t *testing.T) {
-	plane := control.New(control.Settings{})
-	var all sync.WaitGroup
-	var failures atomic.Int64
-	for i := range 8 {
-		all.Go(func() {
-			for range 50 {
-				unregister, err := plane.RegisterCardinality(registration("cardinality", fmt.Sprint("p", i%3), &countedSource{}))
-				if err == nil {
-					_, err = plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
-					unregister()
-				}
-				if err != nil {
-					failures.Add(1)
-				}
-			}
-		})
-	}
-	all.Wait()
-	assert.Zero(t, failures.Load())
-	answers, err := plane.Cardinality(t.Context(), "", report.CardinalityQuery{})
+func TestAPlaneThatForgetsSaysSoAndLeavesNothing(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	core, logs := observer.New(zap.InfoLevel)
+	plane, err := control.Open(t.Context(), control.Settings{Telemetry: component.TelemetrySettings{Logger: zap.New(core)}})
 	require.NoError(t, err)
-	assert.Empty(t, answers)
+	require.Equal(t, http.StatusCreated, send(t, plane.Handler(), http.MethodPost, "/api/v1/policies", dropPod).status)
+	assert.Equal(t, 1, logs.FilterMessageSnippet("are lost when the collector ends").FilterLevelExact(zap.WarnLevel).Len())
+	made, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Len(t, made, 1)
+	require.NoError(t, plane.Shutdown(t.Context()))
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
-func TestShutdownCancelsWhatDoesNotEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		plane := control.New(control.Settings{Grace: 2 * time.Second, RequestTimeout: time.Hour})
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest",
-			sourceFunc(func(ctx context.Context, _ report.CardinalityQuery) (report.Cardinality, error) {
-				<-ctx.Done()
-				return report.Cardinality{}, ctx.Err()
-			})))
-		require.NoError(t, err)
-		running := httptest.NewRecorder()
-		go plane.Handler().ServeHTTP(running, httptest.NewRequest(http.MethodGet, "/api/v1/cardinality", nil))
-		synctest.Wait()
-
-		began := time.Now()
-		require.NoError(t, plane.Shutdown(t.Context()))
-		assert.Equal(t, 2*time.Second, time.Since(began))
-		assert.Equal(t, http.StatusServiceUnavailable, running.Code)
-		assert.Contains(t, running.Body.String(), "shutting down")
-
-		late := httptest.NewRecorder()
-		plane.Handler().ServeHTTP(late, httptest.NewRequest(http.MethodGet, "/healthz", nil))
-		assert.Equal(t, http.StatusServiceUnavailable, late.Code)
-		require.NoError(t, plane.Shutdown(t.Context()), "twice")
-	})
-}
-
-func TestShutdownLetsShortRequestsEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		plane := control.New(control.Settings{})
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest",
-			sourceFunc(func(context.Context, report.CardinalityQuery) (report.Cardinality, error) {
-				time.Sleep(time.Second) // the fake clock of synctest
-				return report.Cardinality{}, nil
-			})))
-		require.NoError(t, err)
-		running := httptest.NewRecorder()
-		go plane.Handler().ServeHTTP(running, httptest.NewRequest(http.MethodGet, "/api/v1/cardinality", nil))
-		synctest.Wait()
-		require.NoError(t, plane.Shutdown(t.Context()))
-		assert.Equal(t, http.StatusOK, running.Code)
-	})
-}
-
-func TestShutdownGivesUpWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		plane := control.New(control.Settings{Grace: time.Second})
-		release := make(chan struct{})
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest",
-			sourceFunc(func(context.Context, report.CardinalityQuery) (report.Cardinality, error) {
-				<-release // deaf to its context
-				return report.Cardinality{}, nil
-			})))
-		require.NoError(t, err)
-		go plane.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api/v1/cardinality", nil))
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		require.ErrorIs(t, plane.Shutdown(ctx), context.DeadlineExceeded)
-		close(release)
-	})
-}
-
-func TestSlowSourceIsATimelyProblem(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		core, logs := observer.New(zap.DebugLevel)
-		plane := control.New(control.Settings{RequestTimeout: 3 * time.Second, Logger: zap.New(core)})
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest",
-			sourceFunc(func(ctx context.Context, _ report.CardinalityQuery) (report.Cardinality, error) {
-				<-ctx.Done()
-				return report.Cardinality{}, ctx.Err()
-			})))
-		require.NoError(t, err)
-		w := httptest.NewRecorder()
-		began := time.Now()
-		plane.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/cardinality", nil))
-		assert.Equal(t, 3*time.Second, time.Since(began))
-		assert.Equal(t, http.StatusServiceUnavailable, w.Code)
-		assert.Contains(t, w.Body.String(), "took too long")
-		assert.Equal(t, 1, logs.FilterMessage("Cardinality source registered").Len())
-	})
+func TestAPlaneThatCannotOpenLeavesNothingRunning(t *testing.T) {
+	occupied := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(occupied, nil, 0o600))
+	_, err := control.Open(t.Context(), control.Settings{Directory: occupied})
+	require.ErrorContains(t, err, "open the store")
+	_, err = control.Open(t.Context(), control.Settings{Postgres: "postgres://somebody:s3cr3t@localhost:1/none?connect_timeout=1"})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "s3cr3t")
+	_, err = control.Open(t.Context(), control.Settings{Directory: t.TempDir(), Access: &access.Config{}})
+	require.ErrorContains(t, err, "access: identity.subject")
+	_, err = control.Open(t.Context(), control.Settings{Directory: t.TempDir(), Origins: []string{"not an origin"}})
+	require.ErrorContains(t, err, "not an origin")
 }
 
 func TestReadiness(t *testing.T) {
-	plane := control.New(control.Settings{})
-	status := func() int {
-		w := httptest.NewRecorder()
-		plane.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-		return w.Code
-	}
+	plane := controltest.Open(t, control.Settings{})
+	status := func() int { return send(t, plane.Handler(), http.MethodGet, "/readyz", "").status }
 	assert.Equal(t, http.StatusServiceUnavailable, status())
 	plane.SetReady(true)
 	assert.Equal(t, http.StatusOK, status())
 	plane.SetReady(false)
 	assert.Equal(t, http.StatusServiceUnavailable, status())
+}
+
+func TestSystemTellsWhoReports(t *testing.T) {
+	plane := controltest.Open(t, control.Settings{
+		Build: component.BuildInfo{Command: "phoenix-collector", Version: "1.2.3"}, Instance: "here",
+	})
+	plane.SetConfigSHA256("abc")
+	controltest.Register(t, plane, controltest.Ingest(), controltest.Ingest(), controltest.Export())
+	old, broken := &applying{}, &applying{err: assert.AnError}
+	old.version.Store(3)
+	broken.version.Store(7)
+	problem := &applying{answer: report.Consolidation{Problems: []string{"rule x is refused"}}}
+	problem.version.Store(5)
+	for _, source := range []*applying{problem, old, broken, problem} {
+		_, err := plane.RegisterConsolidation(report.ConsolidationRegistration{Component: "tag_consolidation", Role: "common", Source: source})
+		require.NoError(t, err)
+	}
+	info := send(t, plane.Handler(), http.MethodGet, "/api/v1/system", "")
+	require.Equal(t, http.StatusOK, info.status, info.body)
+	assert.Equal(t, "phoenix-collector", info.field(t, "name"))
+	assert.Equal(t, "here", info.field(t, "instance_id"))
+	assert.Equal(t, "abc", info.field(t, "config_sha256"))
+	assert.Equal(t, "loopback", info.field(t, "exposure"))
+	components, err := json.Marshal(info.field(t, "components"))
+	require.NoError(t, err)
+	assert.JSONEq(t, `[
+		{"id":"cardinality/export","kind":"cardinality","place":"export","instances":1,"policy_version":0,"problems":[]},
+		{"id":"cardinality/ingest","kind":"cardinality","place":"ingest","instances":2,"policy_version":0,"problems":[]},
+		{"id":"tag_consolidation","kind":"tag_consolidation","place":"common","instances":4,"policy_version":3,
+		 "problems":["rule x is refused","it could not be asked: `+assert.AnError.Error()+`"]}
+	]`, string(components))
+}
+
+// sleepy is a source whose answers take an hour, unless it is told to end.
+type sleepy struct{}
+
+func (s *sleepy) Cardinality(ctx context.Context, _ report.CardinalityQuery) (report.Cardinality, error) {
+	<-ctx.Done()
+	return report.Cardinality{}, ctx.Err()
+}
+
+// TestShutdownEndsInOrder: nothing new is let in, running requests get the grace
+// time, then nothing runs any more (TestMain looks).
+func TestShutdownEndsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plane, err := control.Open(t.Context(), control.Settings{Directory: t.TempDir(), RequestTimeout: time.Hour})
+		require.NoError(t, err)
+		_, err = plane.RegisterCardinality(registration("cardinality", "ingest", &sleepy{}))
+		require.NoError(t, err)
+		running := httptest.NewRecorder()
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			plane.Handler().ServeHTTP(running, httptest.NewRequest(http.MethodGet, "http://localhost/api/v1/cardinality", nil))
+		}()
+		synctest.Wait()
+		began := time.Now()
+		ended := make(chan error)
+		go func() { ended <- plane.Shutdown(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+		assert.Equal(t, http.StatusServiceUnavailable, send(t, plane.Handler(), http.MethodGet, "/healthz", "").status)
+		<-answered
+		assert.Equal(t, http.StatusServiceUnavailable, running.Code)
+		require.NoError(t, <-ended)
+		assert.Equal(t, 2*time.Second, time.Since(began))
+		require.NoError(t, plane.Shutdown(t.Context()), "twice")
+		assert.NotNil(t, plane.Policy())
+	})
+}
+
+func TestASlowSourceIsATimelyProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plane, err := control.Open(t.Context(), control.Settings{Directory: t.TempDir(), RequestTimeout: 3 * time.Second})
+		require.NoError(t, err)
+		_, err = plane.RegisterCardinality(registration("cardinality", "ingest", &sleepy{}))
+		require.NoError(t, err)
+		began := time.Now()
+		slow := send(t, plane.Handler(), http.MethodGet, "/api/v1/cardinality", "")
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		assert.Equal(t, http.StatusServiceUnavailable, slow.status)
+		require.NoError(t, plane.Shutdown(t.Context()))
+	})
 }

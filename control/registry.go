@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/phoenix-platform/phoenix/control/api"
 	"github.com/phoenix-platform/phoenix/control/report"
+	"github.com/phoenix-platform/phoenix/control/service/insight"
 )
 
 // cardinalityRegistry knows who measures what. The zero value is empty.
@@ -121,7 +121,7 @@ func (c *cardinalityRegistry) questions(point string) ([]question, error) {
 	names := slices.Sorted(maps.Keys(c.points))
 	if point != "" {
 		if c.points[point] == nil {
-			return nil, fmt.Errorf("%w %q; %s", api.ErrUnknownPoint, point, knownPoints(names))
+			return nil, fmt.Errorf("%w %q; %s", insight.ErrUnknownPoint, point, knownPoints(names))
 		}
 		names = []string{point}
 	}
@@ -160,4 +160,11 @@ func distinctSources(registrations []*report.CardinalityRegistration) []report.C
 func sameSource(a, b report.CardinalitySource) bool {
 	// Comparing values of a type that has no equality, such as a func, panics.
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// names lists the measuring points.
+func (c *cardinalityRegistry) names() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.points))
 }

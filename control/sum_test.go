@@ -20,11 +20,17 @@ import (
 func askAll(t interface {
 	require.TestingT
 	Context() context.Context
-}, parts ...report.Cardinality,
+}, plane *control.Plane, parts ...report.Cardinality,
 ) report.Cardinality {
-	plane := control.New(control.Settings{})
-	for _, part := range parts {
-		_, err := plane.RegisterCardinality(registration("cardinality", "ingest", &controltest.Source{Answer: part}))
+	unregister := make([]func(), len(parts))
+	defer func() {
+		for _, f := range unregister {
+			f()
+		}
+	}()
+	for i, part := range parts {
+		var err error
+		unregister[i], err = plane.RegisterCardinality(registration("cardinality", "ingest", &controltest.Source{Answer: part}))
 		require.NoError(t, err)
 	}
 	answers, err := plane.Cardinality(t.Context(), "ingest", report.CardinalityQuery{Detail: true})
@@ -36,7 +42,7 @@ func askAll(t interface {
 func TestOneSourceIsPassedOnAsItIs(t *testing.T) {
 	want := controltest.Ingest()
 	want.Component = "cardinality"
-	assert.Equal(t, want, askAll(t, controltest.Ingest()))
+	assert.Equal(t, want, askAll(t, controltest.Open(t, control.Settings{}), controltest.Ingest()))
 }
 
 func TestDifferentSourcesAreSummed(t *testing.T) {
@@ -77,7 +83,7 @@ func TestDifferentSourcesAreSummed(t *testing.T) {
 			{Name: "only_b", Series: 1, Streams: 1, Points: 10},
 		},
 	}
-	got := askAll(t, a, b)
+	got := askAll(t, controltest.Open(t, control.Settings{}), a, b)
 	assert.Equal(t, report.Cardinality{
 		Point: "ingest", Component: "cardinality",
 		From: at.Add(-time.Minute), To: at.Add(time.Minute), Window: time.Minute,
@@ -108,6 +114,7 @@ func TestDifferentSourcesAreSummed(t *testing.T) {
 }
 
 func TestBestOfSourcesThatDisagreeIsTheLarger(t *testing.T) {
+	plane := controltest.Open(t, control.Settings{})
 	metric := func(attribute string, saving uint64) report.Cardinality {
 		m := report.MetricCardinality{Name: "m", Type: "sum", Series: 100}
 		if attribute != "" {
@@ -117,8 +124,8 @@ func TestBestOfSourcesThatDisagreeIsTheLarger(t *testing.T) {
 	}
 	f := func(a, b report.Cardinality, want *report.Saving) {
 		t.Helper()
-		assert.Equal(t, want, askAll(t, a, b).Metrics[0].Best)
-		assert.Equal(t, want, askAll(t, b, a).Metrics[0].Best, "in any order")
+		assert.Equal(t, want, askAll(t, plane, a, b).Metrics[0].Best)
+		assert.Equal(t, want, askAll(t, plane, b, a).Metrics[0].Best, "in any order")
 	}
 	f(metric("pod", 30), metric("uid", 70), &report.Saving{Attributes: []string{"uid"}, SeriesWithout: 130, Series: 70})
 	f(metric("pod", 30), metric("uid", 30), &report.Saving{Attributes: []string{"pod"}, SeriesWithout: 170, Series: 30})
@@ -129,9 +136,10 @@ func TestBestOfSourcesThatDisagreeIsTheLarger(t *testing.T) {
 // TestSumsAgreeWithANaiveSum adds up random parts in both ways, and checks that
 // saving and rest of every attribute still make the whole.
 func TestSumsAgreeWithANaiveSum(t *testing.T) {
+	plane := controltest.Open(t, control.Settings{})
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOfN(rapid.Custom(randomPart), 2, 4).Draw(t, "parts")
-		got := askAll(t, parts...)
+		got := askAll(t, plane, parts...)
 		type key struct{ name, group string }
 		series, points := map[key]uint64{}, map[key]uint64{}
 		for _, part := range parts {

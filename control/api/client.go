@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// pathCardinality is where the client asks.
+const pathCardinality = "/api/v1/cardinality"
+
 const (
 	// clientTimeout bounds a request when the caller brings no HTTP client.
 	clientTimeout = 30 * time.Second

@@ -1,8 +1,17 @@
-// Package api is the HTTP interface of the control plane: handlers, the types
-// that travel over the wire, and a typed client for phoenixctl and tests.
+// Package api is the transport of the control plane: gRPC and REST on one port,
+// from one proto. It recognises who asks (control/access), bounds how often, how
+// much and how long, decodes strictly, and calls the services, which decide who
+// may do what and answer with messages or faults (package fault). It knows no
+// store.
 //
-// The wire types stand apart from the domain types of control/report, so that
-// a field may be renamed inside without breaking those who ask. Errors follow
-// RFC 9457 (https://www.rfc-editor.org/rfc/rfc9457): every answer that is not
-// 2xx is application/problem+json, with all bad parameters at once.
+//	          request id, security headers
+//	          Host, Origin                    421, 403
+//	          who asks                        401
+//	          how often                       429
+//	  gRPC  ╱                                ╲  REST
+//	grpc.Server.ServeHTTP                     the mux of grpc-gateway: path → RPC
+//	unknown fields refused                    JSON, query, path → message, strictly
+//	          ╲                               ╱
+//	            invoke: panics, faults, time
+//	                     service
 package api

@@ -5,14 +5,16 @@ package bus
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Event is something that happened.
 type Event struct {
-	// ID rises by one with each event of this process. Publish sets it, and Time
-	// if that is zero.
+	// ID rises by one with each event of this process. It begins at the time of
+	// the first event in microseconds, so that it rises over restarts too. Publish
+	// sets it, and Time if that is zero.
 	ID   uint64
 	Time time.Time
 	// Type is such as policy.enforced.
@@ -45,9 +47,11 @@ var ErrTooMany = errors.New("too many watchers")
 // Memory is the bus of one process. Publish never waits. The zero value is ready.
 type Memory struct {
 	mu     sync.Mutex
-	last   uint64
+	last   uint64  // the ID of the last event, or the one before the first
 	recent []Event // the newest last
 	subs   map[*Subscription]struct{}
+	// published counts the events of this process.
+	published uint64
 }
 
 // Subscription receives events until it is closed.
@@ -58,13 +62,24 @@ type Subscription struct {
 	// Missed says that events between the one asked for and the first one that
 	// comes are forgotten, or are those of an earlier process.
 	Missed bool
+	// Before is the ID before that of the first event that comes.
+	Before uint64
+}
+
+// begin chooses where IDs begin.
+func (m *Memory) begin() {
+	if m.last == 0 {
+		m.last = uint64(max(1, time.Now().UnixMicro()))
+	}
 }
 
 // Publish tells all watchers. It returns the event with its ID and time.
 func (m *Memory) Publish(e Event) Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.begin()
 	m.last++
+	m.published++
 	e.ID = m.last
 	if e.Time.IsZero() {
 		e.Time = time.Now()
@@ -91,16 +106,16 @@ func (m *Memory) Subscribe(after *uint64) (*Subscription, error) {
 	if len(m.subs) >= watchers {
 		return nil, ErrTooMany
 	}
+	m.begin()
 	var past []Event
-	s := &Subscription{bus: m}
 	if after != nil {
-		for _, e := range m.recent {
-			if e.ID > *after {
-				past = append(past, e)
-			}
+		first := slices.IndexFunc(m.recent, func(e Event) bool { return e.ID > *after })
+		if first >= 0 {
+			past = m.recent[first:]
 		}
-		s.Missed = *after > m.last || *after+uint64(len(past)) != m.last
 	}
+	s := &Subscription{bus: m, Before: m.last - uint64(len(past))}
+	s.Missed = after != nil && *after != s.Before
 	s.events = make(chan Event, waiting+len(past))
 	for _, e := range past {
 		s.events <- e
@@ -151,4 +166,11 @@ func (m *Memory) Watchers() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.subs)
+}
+
+// Published counts the events.
+func (m *Memory) Published() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.published
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/phoenix-platform/phoenix/control"
+	"github.com/phoenix-platform/phoenix/control/api"
 	"github.com/phoenix-platform/phoenix/control/report"
 )
 
@@ -63,17 +64,36 @@ func Register(tb testing.TB, registry report.CardinalityRegistry, answers ...rep
 	}
 }
 
+// Open opens a control plane whose store is gone with the test.
+func Open(tb testing.TB, s control.Settings) *control.Plane {
+	tb.Helper()
+	if s.Directory == "" && s.Postgres == "" {
+		s.Directory = tb.TempDir()
+	}
+	plane, err := control.Open(tb.Context(), s)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, plane.Shutdown(context.WithoutCancel(tb.Context()))) })
+	return plane
+}
+
 // Serve starts a control plane that knows the answers, and stops it with the
 // test.
 func Serve(tb testing.TB, answers ...report.Cardinality) *httptest.Server {
 	tb.Helper()
-	plane := control.New(control.Settings{})
+	server, plane := ServePlane(tb, control.Settings{})
 	Register(tb, plane, answers...)
-	plane.SetReady(true)
-	server := httptest.NewServer(plane.Handler())
-	tb.Cleanup(func() {
-		server.Close()
-		require.NoError(tb, plane.Shutdown(context.WithoutCancel(tb.Context())))
-	})
 	return server
+}
+
+// ServePlane starts a control plane that answers over HTTP/1 and HTTP/2, and
+// stops it with the test.
+func ServePlane(tb testing.TB, s control.Settings) (*httptest.Server, *control.Plane) {
+	tb.Helper()
+	plane := Open(tb, s)
+	plane.SetReady(true)
+	server := httptest.NewUnstartedServer(plane.Handler())
+	api.Configure(server.Config)
+	server.Start()
+	tb.Cleanup(server.Close)
+	return server, plane
 }

@@ -82,9 +82,9 @@ func Condition(ctx context.Context) (store.Revision, error) {
 		plain = text[1 : len(text)-1]
 	}
 	n, err := strconv.ParseInt(plain, 10, 64)
-	if err != nil || n <= 0 {
-		f := fault.New(fault.PreconditionFailed, "If-Match is no etag of this resource: get it again, and repeat the change with its present etag")
-		return 0, f
+	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != plain {
+		return 0, fault.New(fault.PreconditionFailed,
+			"If-Match is no etag of this resource: get it again, and repeat the change with its present etag")
 	}
 	return store.Revision(n), nil
 }

@@ -7,8 +7,12 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -28,6 +32,9 @@ type Core struct {
 	Logger  *zap.Logger
 	// Now is the clock.
 	Now func() time.Time
+	// NotAudited is told of each refusal beyond what an address may put into the
+	// audit log. Default: nobody is.
+	NotAudited func(context.Context)
 	// IdempotencyKept is how long the answer to a request with an Idempotency-Key
 	// is repeated.
 	IdempotencyKept time.Duration
@@ -52,27 +59,54 @@ func (c *Core) AuthorizeEach(ctx context.Context, verbs []access.Verb, r access.
 // Decide makes a fault of a refusal and puts it into the audit log, as far as
 // the caller's address may fill that.
 func (c *Core) Decide(ctx context.Context, v access.Verb, r access.Resource, namespace string, d access.Decision) error {
+	name := string(r)
+	if namespace != "" {
+		name += "/" + namespace
+	}
+	return c.DecideOn(ctx, v, r, namespace, name, d)
+}
+
+// DecideOn is Decide for one object, by the name that the audit log calls it.
+func (c *Core) DecideOn(ctx context.Context, v access.Verb, r access.Resource, namespace, name string, d access.Decision) error {
 	if d.Allowed() {
 		return nil
 	}
 	entry := c.Entry(ctx, access.Action(r, v))
-	entry.Outcome, entry.Namespace = store.OutcomeRefused, namespace
-	entry.Resource = string(r)
-	if namespace != "" {
-		entry.Resource += "/" + namespace
-	}
-	entry.Detail = map[string]string{"reason": d.Audit}
+	entry.Outcome, entry.Namespace, entry.Resource = store.OutcomeRefused, clip(namespace), clip(name)
+	entry.Detail = map[string]string{"reason": clip(d.Audit)}
 	c.Refused(ctx, entry)
 	return Fault(d.Err())
 }
 
-// Refused puts a refusal into the audit log. If the store does not take it, the
-// log of the collector gets it.
+// auditTime bounds how long a refusal may take to be audited, when its request
+// has ended already.
+const auditTime = 5 * time.Second
+
+// Refused puts a refusal into the audit log, unless its address fills that.
 func (c *Core) Refused(ctx context.Context, e store.Entry) {
-	if _, err := c.Limiter.TakeRefusal(call.From(ctx).From, c.Now()); err != nil {
-		return // somebody fills the log; the metrics count it
+	unrecorded, err := c.Limiter.TakeRefusal(call.From(ctx).From, c.Now())
+	if err != nil {
+		if c.NotAudited != nil {
+			c.NotAudited(ctx)
+		}
+		return
 	}
-	err := c.Store.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx store.Tx) error {
+	c.AuditRefusal(ctx, e, unrecorded)
+}
+
+// AuditRefusal is Refused for a transport that asked the limiter itself:
+// unrecorded is how many refusals of the address before this one were too many
+// for the audit log. If the store does not take it, the log of the collector
+// gets it.
+func (c *Core) AuditRefusal(ctx context.Context, e store.Entry, unrecorded uint64) {
+	if unrecorded > 0 {
+		detail := map[string]string{"unrecorded": strconv.FormatUint(unrecorded, 10)}
+		maps.Copy(detail, e.Detail)
+		e.Detail = detail
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTime)
+	defer cancel()
+	err := c.Store.Write(ctx, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.AppendAudit(ctx, e)
 		return err
 	})
@@ -85,12 +119,20 @@ func (c *Core) Refused(ctx context.Context, e store.Entry) {
 // Entry begins an audit entry for what the caller does.
 func (c *Core) Entry(ctx context.Context, action string) store.Entry {
 	who := call.From(ctx)
-	return store.Entry{Principal: clip(who.Principal.Name()), Action: action, Origin: clip(who.Origin), RequestID: clip(who.RequestID)}
+	return store.Entry{
+		Principal: clip(who.Principal.Name()), Action: action, Origin: clip(who.Origin), RequestID: clip(who.RequestID),
+	}
 }
 
-// clip bounds what the store takes. Names of principals come from tokens.
+// clip makes a text that the store takes. Names of principals come from tokens,
+// and what is refused from anywhere.
 func clip(s string) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "�")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.MaxRune {
+			return utf8.RuneError
+		}
+		return r // also for each byte that is no UTF-8, as RuneError
+	}, s)
 	if len(s) > store.MaxText {
 		s = strings.ToValidUTF8(s[:store.MaxText], "")
 	}
@@ -127,12 +169,12 @@ func Fault(err error) error {
 		return caused(fault.Exists, "it exists already; change it, or choose another name")
 	case errors.Is(err, store.ErrConflict):
 		return caused(fault.PreconditionFailed, "somebody changed it meanwhile: get it again, and repeat the change with its present etag")
+	case errors.Is(err, store.ErrUncertain):
+		return caused(fault.Unavailable, "it is not known whether the change was made: look before you repeat it")
 	case errors.Is(err, context.DeadlineExceeded):
 		return caused(fault.Timeout, "the answer took too long; ask for less, or try again")
 	case errors.Is(err, context.Canceled):
 		return caused(fault.Unavailable, "the request was cancelled before it was answered")
-	case errors.Is(err, store.ErrUncertain):
-		return caused(fault.Unavailable, "it is not known whether the change was made: look before you repeat it")
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrClosed):
 		f := fault.New(fault.Unavailable, "the store does not answer; the data path goes on with the last policies. Try again")
 		f.Cause, f.RetryAfter = err, time.Second

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/internal/testkit/capture"
 	"github.com/phoenix-platform/phoenix/internal/testkit/replay"
 )
@@ -64,34 +64,34 @@ func serveRounds(t *testing.T, rounds ...capture.Round) string {
 }
 
 // list returns everything that is measured at a point, by metric.
-func (c *collector) list(ctx context.Context, point string) (map[string]api.Metric, error) {
-	answer, err := c.api.Cardinality(ctx, api.CardinalityQuery{Point: point, Limit: api.MaxLimit})
+func (c *collector) list(ctx context.Context, point string) (map[string]*phoenixv1.MetricEntry, error) {
+	answer, err := c.api.ListCardinality(ctx, &phoenixv1.ListCardinalityRequest{Point: point, Limit: 10_000})
 	if err != nil {
 		return nil, err
 	}
-	if answer.Truncated || answer.Total != len(answer.Metrics) {
-		return nil, fmt.Errorf("%d metrics of %d, truncated %t", len(answer.Metrics), answer.Total, answer.Truncated)
+	if answer.GetTruncated() || int(answer.GetTotal()) != len(answer.GetMetrics()) {
+		return nil, fmt.Errorf("%d metrics of %d, truncated %t", len(answer.GetMetrics()), answer.GetTotal(), answer.GetTruncated())
 	}
-	metrics := map[string]api.Metric{}
-	for _, m := range answer.Metrics {
-		metrics[m.Metric] = m
+	metrics := map[string]*phoenixv1.MetricEntry{}
+	for _, m := range answer.GetMetrics() {
+		metrics[m.GetMetric()] = m
 	}
-	if len(metrics) != answer.Total {
-		return nil, fmt.Errorf("%d metrics have %d names", answer.Total, len(metrics))
+	if len(metrics) != int(answer.GetTotal()) {
+		return nil, fmt.Errorf("%d metrics have %d names", answer.GetTotal(), len(metrics))
 	}
 	return metrics, nil
 }
 
 // detail returns the one entry of a metric at a point.
-func (c *collector) detail(ctx context.Context, point, metric string) (api.MetricDetail, error) {
-	answer, err := c.api.MetricCardinality(ctx, metric, api.MetricQuery{Point: point})
+func (c *collector) detail(ctx context.Context, point, metric string) (*phoenixv1.MetricEntry, error) {
+	answer, err := c.api.GetCardinality(ctx, &phoenixv1.GetCardinalityRequest{Metric: metric, Point: point})
 	if err != nil {
-		return api.MetricDetail{}, err
+		return nil, err
 	}
-	if len(answer.Entries) != 1 {
-		return api.MetricDetail{}, fmt.Errorf("metric %s at %s has %d entries", metric, point, len(answer.Entries))
+	if len(answer.GetEntries()) != 1 {
+		return nil, fmt.Errorf("metric %s at %s has %d entries", metric, point, len(answer.GetEntries()))
 	}
-	return answer.Entries[0], nil
+	return answer.GetEntries()[0], nil
 }
 
 // judgement compares a metric's entry with the oracle's count and collects
@@ -110,50 +110,57 @@ func (j *judgement) equal(what string, want, got any) {
 // judge compares everything that the API says about a metric with the oracle.
 // Attributes of the resource and the scope say who was scraped: one target, so
 // that they have one value and save nothing.
-func judge(family *capture.Family, got api.MetricDetail) error {
+func judge(family *capture.Family, got *phoenixv1.MetricEntry) error {
 	j := &judgement{metric: family.Name}
-	j.equal("metric", family.Name, got.Metric.Metric)
-	j.equal("type", typeNames[family.Type], got.Type)
-	j.equal("estimated", false, got.Estimated)
-	j.equal("series", uint64(family.Series), got.Series)
-	j.equal("streams", uint64(family.Streams), got.Streams)
+	j.equal("metric", family.Name, got.GetMetric())
+	j.equal("type", typeNames[family.Type], got.GetType())
+	j.equal("estimated", false, got.GetEstimated())
+	j.equal("series", float64(family.Series), got.GetSeries())
+	j.equal("streams", float64(family.Streams), got.GetStreams())
 	wanted, labels := family.Labels, map[string]bool{}
-	for _, a := range got.Attributes {
+	for _, a := range got.GetAttributes() {
 		want := capture.LabelCount{Distinct: 1, SeriesWithout: family.Series}
-		if a.Level == "datapoint" {
-			want = wanted[a.Key] // zero for a label that the text lacks
-			labels[a.Key] = true
-			j.equal("name of "+a.Attribute, a.Key, a.Attribute)
-			j.equal("label of "+a.Attribute, a.Key, a.Label)
+		if a.GetLevel() == "datapoint" {
+			want = wanted[a.GetKey()] // zero for a label that the text lacks
+			labels[a.GetKey()] = true
+			j.equal("name of "+a.GetAttribute(), a.GetKey(), a.GetAttribute())
+			j.equal("label of "+a.GetAttribute(), a.GetKey(), a.GetLabel())
 		}
-		j.equal("distinct "+a.Attribute, uint64(want.Distinct), a.Distinct)
-		j.saved(a.Attribute, family.Series, want.SeriesWithout, a.Saved)
+		j.equal("distinct "+a.GetAttribute(), float64(want.Distinct), a.GetDistinct())
+		j.saved(a.GetAttribute(), family.Series, want.SeriesWithout, a)
 	}
 	j.equal("labels", fmt.Sprint(slices.Sorted(maps.Keys(wanted))), fmt.Sprint(slices.Sorted(maps.Keys(labels))))
-	for _, g := range got.Groups {
-		j.saved(fmt.Sprint(g.Attributes), family.Series, family.SeriesWithout(g.Attributes...), g.Saved)
+	for _, g := range got.GetGroups() {
+		j.saved(fmt.Sprint(g.GetAttributes()), family.Series, family.SeriesWithout(g.GetAttributes()...), g)
 	}
 	j.best(family, got)
 	return errors.Join(j.errs...)
 }
 
-func (j *judgement) saved(what string, series, without int, got api.Saved) {
-	j.equal("series without "+what, uint64(without), got.SeriesWithout)
-	j.equal("saving of "+what, uint64(series-without), got.Saving)
-	j.equal("saving ratio of "+what, float64(series-without)/float64(series), got.SavingRatio)
+// savedSeries is what an attribute, a group and the best saving say.
+type savedSeries interface {
+	GetSeriesWithout() float64
+	GetSaving() float64
+	GetSavingRatio() float64
+}
+
+func (j *judgement) saved(what string, series, without int, got savedSeries) {
+	j.equal("series without "+what, float64(without), got.GetSeriesWithout())
+	j.equal("saving of "+what, float64(series-without), got.GetSaving())
+	j.equal("saving ratio of "+what, float64(series-without)/float64(series), got.GetSavingRatio())
 }
 
 // best must save as much as the best single attribute, and what it says.
-func (j *judgement) best(family *capture.Family, got api.MetricDetail) {
+func (j *judgement) best(family *capture.Family, got *phoenixv1.MetricEntry) {
 	most := 0
 	for _, l := range family.Labels {
 		most = max(most, family.Series-l.SeriesWithout)
 	}
-	if got.Best == nil {
+	if got.GetBest() == nil {
 		j.equal("saving without a best", 0, most)
 		return
 	}
-	j.saved(fmt.Sprintf("best %v", got.Best.Attributes), family.Series,
-		family.SeriesWithout(got.Best.Attributes...), got.Best.Saved)
-	j.equal("best saves as much as any label", true, got.Best.Saving >= uint64(most))
+	j.saved(fmt.Sprintf("best %v", got.GetBest().GetAttributes()), family.Series,
+		family.SeriesWithout(got.GetBest().GetAttributes()...), got.GetBest())
+	j.equal("best saves as much as any label", true, got.GetBest().GetSaving() >= float64(most))
 }

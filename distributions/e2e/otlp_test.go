@@ -104,7 +104,7 @@ func TestSentCaptureCostsWhatTheScrapedOneCosts(t *testing.T) {
 		for name := range families {
 			was, is := byScrape[name], byOTLP[name]
 			if was.Series != is.Series || was.Streams != is.Streams || was.BackendName != is.BackendName {
-				errs = append(errs, fmt.Errorf("%s: scraped as %s with %d series of %d streams, sent as %s with %d of %d", name,
+				errs = append(errs, fmt.Errorf("%s: scraped as %s with %v series of %v streams, sent as %s with %v of %v", name,
 					was.BackendName, was.Series, was.Streams, is.BackendName, is.Series, is.Streams))
 			}
 		}

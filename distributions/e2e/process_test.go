@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/api/client"
 )
 
 const (
@@ -158,7 +158,7 @@ func poll(t *testing.T, atMost time.Duration, check func(context.Context) error)
 // collector is a running phoenix-collector and a client of its control plane.
 type collector struct {
 	*process
-	api *api.Client
+	api *client.Client
 }
 
 // quiet keeps collectors of parallel tests off port 8888.
@@ -181,9 +181,9 @@ func collectorCommand(t *testing.T, config string) *exec.Cmd {
 // and waits until the collector is ready.
 func startCollector(t *testing.T, config string, controlPort int) *collector {
 	t.Helper()
-	client, err := api.NewClient(fmt.Sprintf("localhost:%d", controlPort), nil)
+	asker, err := client.New(client.Options{Address: fmt.Sprintf("localhost:%d", controlPort)})
 	require.NoError(t, err)
-	c := &collector{process: start(t, collectorCommand(t, config)), api: client}
+	c := &collector{process: start(t, collectorCommand(t, config)), api: asker}
 	poll(t, patience, func(ctx context.Context) error {
 		select {
 		case <-c.ended:

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/internal/testkit/capture"
 )
 
@@ -73,7 +73,7 @@ func TestScrapedCaptureIsCountedExactly(t *testing.T) {
 	poll(t, patience, func(ctx context.Context) error { return c.agreesWith(ctx, "egress", families) })
 	list, err := c.list(t.Context(), "ingest")
 	require.NoError(t, err)
-	maps.DeleteFunc(list, func(name string, _ api.Metric) bool { return families[name] != nil })
+	maps.DeleteFunc(list, func(name string, _ *phoenixv1.MetricEntry) bool { return families[name] != nil })
 	assert.Equal(t, scrapeMetrics, slices.Sorted(maps.Keys(list)), "what is measured and not in the text")
 
 	require.NoError(t, c.stop(t))
@@ -99,7 +99,7 @@ func (c *collector) agreesWith(ctx context.Context, point string, families map[s
 			return err
 		}
 		if listed.Series != got.Series || listed.Streams != got.Streams {
-			errs = append(errs, fmt.Errorf("%s: the list says %d series, the detail %d", name, listed.Series, got.Series))
+			errs = append(errs, fmt.Errorf("%s: the list says %v series, the detail %v", name, listed.Series, got.Series))
 		}
 		errs = append(errs, judge(family, got))
 	}

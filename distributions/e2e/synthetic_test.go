@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/internal/testkit/synthetic"
 )
 
@@ -84,12 +84,12 @@ func sendAll(metric *synthetic.Metric, send func(pmetric.Metrics)) func() {
 	}
 }
 
-func near(metric *synthetic.Metric, what string, want int, got uint64) error {
-	off := math.Abs(float64(got) - float64(want))
+func near(metric *synthetic.Metric, what string, want int, got float64) error {
+	off := math.Abs(got - float64(want))
 	if off <= tolerance*float64(metric.Series()) {
 		return nil
 	}
-	return fmt.Errorf("%s: want %d, got %d, off by %.1f %% of the series", what, want, got, 100*off/float64(metric.Series()))
+	return fmt.Errorf("%s: want %d, got %v, off by %.1f %% of the series", what, want, got, 100*off/float64(metric.Series()))
 }
 
 func withinTolerance(ctx context.Context, c *collector, metric *synthetic.Metric) error {
@@ -105,8 +105,8 @@ func withinTolerance(ctx context.Context, c *collector, metric *synthetic.Metric
 			seen = append(seen, key)
 		}
 		errs = append(errs, near(metric, "series without "+key, metric.SeriesWithout(key), a.SeriesWithout))
-		if want := metric.Distinct(key); a.Level == "datapoint" && math.Abs(float64(a.Distinct)-float64(want)) > 0.05*float64(want) {
-			errs = append(errs, fmt.Errorf("distinct %s: want %d, got %d", key, want, a.Distinct))
+		if want := metric.Distinct(key); a.Level == "datapoint" && math.Abs(a.Distinct-float64(want)) > 0.05*float64(want) {
+			errs = append(errs, fmt.Errorf("distinct %s: want %d, got %v", key, want, a.Distinct))
 		}
 	}
 	slices.Sort(seen)
@@ -124,7 +124,7 @@ func findsPods(ctx context.Context, c *collector, metric *synthetic.Metric) erro
 		return err
 	}
 	pods := []string{synthetic.LabelPod, synthetic.LabelPodUID, synthetic.LabelInstance}
-	at := slices.IndexFunc(got.Groups, func(g api.Group) bool {
+	at := slices.IndexFunc(got.Groups, func(g *phoenixv1.AttributeGroup) bool {
 		return !slices.ContainsFunc(pods, func(pod string) bool { return !slices.Contains(g.Attributes, pod) })
 	})
 	if at < 0 {

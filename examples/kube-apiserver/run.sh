@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Runs the example: a recorded kube-apiserver, and a collector that measures it.
-# Ctrl-C or SIGTERM ends both. README.md says what to look at.
+# Runs the example: a recorded kube-apiserver, a made-up shop, and a collector that
+# measures both. Ctrl-C or SIGTERM ends all. README.md says what to look at.
 #
 # Environment:
 #   PHOENIX_PORT            port of the control plane (8620)
 #   PHOENIX_REPLAY_PORT     port of the recorded kube-apiserver (8621)
+#   PHOENIX_SHOP_PORT       port of the shop (8622)
 #   PHOENIX_TELEMETRY_PORT  port of the collector's own telemetry (8888)
+#   PHOENIX_STATE           folder for the policies (default: one beside the logs, new each time)
 #   PHOENIX_COLLECTOR       the collector (bin/phoenix-collector, by `make build`)
 #   PHOENIXCTL              the command line client (bin/phoenixctl, by `make build`)
 set -euo pipefail
@@ -17,11 +19,13 @@ ctl=${PHOENIXCTL:-bin/phoenixctl}
 ctl=${ctl#"$PWD/"}
 export PHOENIX_PORT=${PHOENIX_PORT:-8620}
 export PHOENIX_REPLAY_PORT=${PHOENIX_REPLAY_PORT:-8621}
+export PHOENIX_SHOP_PORT=${PHOENIX_SHOP_PORT:-8622}
 export PHOENIX_TELEMETRY_PORT=${PHOENIX_TELEMETRY_PORT:-8888}
 api=http://localhost:$PHOENIX_PORT
 metric=apiserver_request_duration_seconds # there once the first scrape is in
 patience=60                               # seconds until that must be so
 replay_pid=
+shop_pid=
 collector_pid=
 
 fail() {
@@ -35,15 +39,18 @@ running() { kill -0 "$1" 2>/dev/null; }
 stop() {
 	trap - EXIT
 	trap '' INT TERM HUP
-	for pid in $collector_pid $replay_pid; do
+	for pid in $collector_pid $replay_pid $shop_pid; do
 		kill -TERM "$pid" 2>/dev/null || true
 	done
 	for _ in $(seq 100); do # ten seconds
-		{ [ -n "$collector_pid" ] && running "$collector_pid"; } ||
-			{ [ -n "$replay_pid" ] && running "$replay_pid"; } || break
+		left=
+		for pid in $collector_pid $replay_pid $shop_pid; do
+			if running "$pid"; then left=yes; fi
+		done
+		[ -n "$left" ] || break
 		sleep 0.1
 	done
-	for pid in $collector_pid $replay_pid; do
+	for pid in $collector_pid $replay_pid $shop_pid; do
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
@@ -70,6 +77,7 @@ get() {
 await() { # url, what for
 	while ! get "$1"; do
 		running "$replay_pid" || give_up "The replay ended" replay
+		running "$shop_pid" || give_up "The shop ended" shop
 		running "$collector_pid" || give_up "The collector ended" collector
 		[ "$SECONDS" -lt "$patience" ] || give_up "Waited $patience seconds for $2" collector
 		sleep 0.2
@@ -88,8 +96,10 @@ done
 command -v curl >/dev/null || command -v wget >/dev/null || fail "curl or wget is needed"
 check_port "$PHOENIX_PORT" PHOENIX_PORT "the control plane"
 check_port "$PHOENIX_REPLAY_PORT" PHOENIX_REPLAY_PORT "the recorded kube-apiserver"
+check_port "$PHOENIX_SHOP_PORT" PHOENIX_SHOP_PORT "the shop"
 check_port "$PHOENIX_TELEMETRY_PORT" PHOENIX_TELEMETRY_PORT "the collector's own telemetry"
 go build -o bin/replay-kube-apiserver "./$example/replay"
+go build -o bin/shop "./$example/shop"
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/phoenix-kube-apiserver.XXXXXX")
 trap stop EXIT
@@ -97,19 +107,32 @@ trap 'exit 0' INT TERM HUP # asked to end, so ending is success
 SECONDS=0
 bin/replay-kube-apiserver --listen "localhost:$PHOENIX_REPLAY_PORT" --rounds "$example/rounds" >"$logs/replay.log" 2>&1 &
 replay_pid=$!
+bin/shop --listen "localhost:$PHOENIX_SHOP_PORT" >"$logs/shop.log" 2>&1 &
+shop_pid=$!
+export PHOENIX_STATE=${PHOENIX_STATE:-$logs/state}
 "$collector" --config "$example/config.yaml" >"$logs/collector.log" 2>&1 &
 collector_pid=$!
 await "$api/readyz" "the collector"
 await "$api/api/v1/cardinality/$metric" "the first scrape"
+await "$api/api/v1/cardinality/shop_http_requests_total" "the first scrape of the shop"
+# Costs are in money once somebody says what a series costs.
+"$ctl" --address "$api" costs models set -f examples/policies/price-model.yaml --use >"$logs/prices.log" 2>&1 ||
+	give_up "The prices were not accepted" prices
 
 address=
 [ "$PHOENIX_PORT" = 8620 ] || address=" --address $api"
 cat <<END
-Phoenix measures a recorded kube-apiserver. Logs: $logs/
+Phoenix measures a recorded kube-apiserver and a shop of twelve pods. Logs: $logs/
 
 See what its metrics cost. In another terminal, in $PWD:
 
     $ctl top$address
+
+Let the label pod go: see what that saves, do it, take it back:
+
+    $ctl policies apply -f examples/policies/drop-pod.yaml --preview$address
+    $ctl policies apply -f examples/policies/drop-pod.yaml --enforce$address
+    $ctl policies rollback drop-pod$address
 
 The same from the API:
 

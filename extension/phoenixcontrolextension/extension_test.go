@@ -2,9 +2,8 @@ package phoenixcontrolextension
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -19,13 +18,14 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/phoenix-platform/phoenix/control/api"
 	"github.com/phoenix-platform/phoenix/control/controltest"
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/report"
 )
 
@@ -53,6 +53,7 @@ func start(t *testing.T, h *host, change func(*Config)) started {
 	t.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.NetAddr.Endpoint = "localhost:0"
+	cfg.Directory = t.TempDir()
 	change(cfg)
 	core, logs := observer.New(zap.InfoLevel)
 	set := extensiontest.NewNopSettings(NewFactory().Type())
@@ -69,25 +70,24 @@ func start(t *testing.T, h *host, change func(*Config)) started {
 func unchanged(*Config) {}
 
 // get asks without keeping the connection.
-func get(t *testing.T, url string, header http.Header) (status int, contentType, body string) {
+func get(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
 	req.Close = true
-	maps.Copy(req.Header, header)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp.StatusCode, resp.Header.Get("Content-Type"), string(text)
+	return resp.StatusCode, string(text)
 }
 
 func TestReadinessFollowsThePipelines(t *testing.T) {
 	ext := start(t, newHost(), unchanged)
 	watcher := ext.Component.(extensioncapabilities.PipelineWatcher)
 	status := func() int {
-		code, _, _ := get(t, ext.address+"/readyz", nil)
+		code, _ := get(t, ext.address+"/readyz")
 		return code
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, status())
@@ -95,7 +95,7 @@ func TestReadinessFollowsThePipelines(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status())
 	require.NoError(t, watcher.NotReady())
 	assert.Equal(t, http.StatusServiceUnavailable, status())
-	code, _, _ := get(t, ext.address+"/healthz", nil)
+	code, _ := get(t, ext.address+"/healthz")
 	assert.Equal(t, http.StatusOK, code)
 }
 
@@ -108,12 +108,66 @@ func TestComponentsFindTheRegistryThroughTheHost(t *testing.T) {
 	require.True(t, ok)
 	controltest.Register(t, registry, controltest.Ingest())
 
-	transport := &http.Transport{DisableKeepAlives: true}
-	client, err := api.NewClient(ext.address, &http.Client{Transport: transport})
+	status, body := get(t, ext.address+"/api/v1/cardinality?limit=1")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, body, "http.server.request.duration")
+}
+
+func TestComponentsThatComeBeforeTheExtension(t *testing.T) {
+	unstarted := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()))
+	_, err := unstarted.RegisterCardinality(report.CardinalityRegistration{})
+	require.ErrorContains(t, err, "add it to service.extensions")
+	_, err = unstarted.RegisterConsolidation(report.ConsolidationRegistration{})
+	require.ErrorContains(t, err, "add it to service.extensions")
+	assert.Zero(t, unstarted.Policy().Version)
+	assert.False(t, unstarted.Tap("ingest").Wants(""))
+	assert.True(t, unstarted.Tap("ingest").Offer(report.TapBatch{}))
+	require.NoError(t, unstarted.Ready())
+	require.NoError(t, unstarted.NotReady())
+	require.NoError(t, unstarted.NotifyConfig(t.Context(), confmap.New()))
+}
+
+func TestThePolicyAndTheTapAreThoseOfThePlane(t *testing.T) {
+	ext := start(t, newHost(), unchanged)
+	assert.Positive(t, ext.Component.(policy.Source).Policy().Version)
+	assert.False(t, ext.Component.(report.TapSource).Tap("ingest").Wants(""))
+	unregister, err := ext.Component.(report.ConsolidationRegistry).RegisterConsolidation(report.ConsolidationRegistration{
+		Component: "tag_consolidation", Role: "common", Source: nothing{},
+	})
 	require.NoError(t, err)
-	list, err := client.Cardinality(t.Context(), api.CardinalityQuery{Limit: 1})
-	require.NoError(t, err)
-	assert.Equal(t, "http.server.request.duration", list.Metrics[0].Metric)
+	_, body := get(t, ext.address+"/api/v1/system")
+	assert.Contains(t, body, `"id":"tag_consolidation"`)
+	unregister()
+	_, body = get(t, ext.address+"/api/v1/system")
+	assert.NotContains(t, body, `"id":"tag_consolidation"`)
+}
+
+// nothing is a processor without rules.
+type nothing struct{}
+
+func (nothing) Consolidation(context.Context) (report.Consolidation, error) {
+	return report.Consolidation{}, nil
+}
+func (nothing) PolicyVersion() uint64 { return 0 }
+
+// TestTheHashOfTheConfiguration: it is the same for the same configuration, and
+// says nothing about secrets, which the Collector has replaced.
+func TestTheHashOfTheConfiguration(t *testing.T) {
+	ext := start(t, newHost(), unchanged)
+	hash := func(conf map[string]any) string {
+		t.Helper()
+		require.NoError(t, ext.Component.(extensioncapabilities.ConfigWatcher).NotifyConfig(t.Context(), confmap.NewFromStringMap(conf)))
+		_, body := get(t, ext.address+"/api/v1/system")
+		var info struct {
+			ConfigSHA256 string `json:"config_sha256"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &info))
+		return info.ConfigSHA256
+	}
+	first := hash(map[string]any{"a": 1, "b": map[string]any{"c": "[REDACTED]", "d": []any{"x"}}})
+	assert.Len(t, first, 64)
+	assert.Equal(t, first, hash(map[string]any{"b": map[string]any{"d": []any{"x"}, "c": "[REDACTED]"}, "a": 1}))
+	assert.NotEqual(t, first, hash(map[string]any{"a": 2}))
 }
 
 func TestTakenPortSaysWhatToChange(t *testing.T) {
@@ -131,7 +185,7 @@ func TestTakenPortSaysWhatToChange(t *testing.T) {
 }
 
 func TestShutdownUnstartedAndTwice(t *testing.T) {
-	unstarted := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	unstarted := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()))
 	require.NoError(t, unstarted.Shutdown(t.Context()))
 
 	ext := start(t, newHost(), unchanged)
@@ -185,38 +239,17 @@ func TestShutdownEndsRequestsThatRun(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, <-answered)
 }
 
-// onlyToken is an authentication extension that knows one header.
-type onlyToken struct{ component.Component }
-
-func (onlyToken) Authenticate(ctx context.Context, sources map[string][]string) (context.Context, error) {
-	if len(sources["Authorization"]) != 1 || sources["Authorization"][0] != "Bearer right" {
-		return ctx, errors.New("wrong token")
-	}
-	return ctx, nil
-}
-
-func TestAuthentication(t *testing.T) {
-	h := newHost()
-	h.extensions[component.MustNewID("token")] = onlyToken{}
-	ext := start(t, h, func(c *Config) {
-		c.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewID("token")}})
-	})
-	status, kind, body := get(t, ext.address+"/api/v1/cardinality", nil)
-	assert.Equal(t, http.StatusUnauthorized, status)
-	assert.Equal(t, "application/problem+json", kind)
-	assert.Contains(t, body, `"detail":"wrong token"`)
-	status, _, _ = get(t, ext.address+"/api/v1/cardinality", http.Header{"Authorization": {"Bearer right"}})
-	assert.Equal(t, http.StatusOK, status)
-}
-
 func TestMissingAuthenticatorFailsTheStart(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.NetAddr.Endpoint = "localhost:0"
 	cfg.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewID("token")}})
 	cfg.Middlewares = []configmiddleware.Config{{ID: component.MustNewID("limit")}}
-	ext := newExtension(cfg, extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	ext := newExtension(cfg, extensiontest.NewNopSettings(NewFactory().Type()))
 	assert.Equal(t, []component.ID{component.MustNewID("token"), component.MustNewID("limit")}, ext.Dependencies())
+	require.ErrorContains(t, ext.Start(t.Context(), newHost()), "auth: ")
+	cfg.Auth = configoptional.None[confighttp.AuthConfig]()
 	require.ErrorContains(t, ext.Start(t.Context(), newHost()), "set up the control API")
+	require.NoError(t, ext.Shutdown(t.Context()), "nothing runs")
 }
 
 func TestInsecureBindWarns(t *testing.T) {
@@ -229,7 +262,7 @@ func TestBrokenListenerIsAFatalState(t *testing.T) {
 	broken, err := net.Listen("tcp", "localhost:0")
 	require.NoError(t, err)
 	require.NoError(t, broken.Close())
-	ext := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()).TelemetrySettings)
+	ext := newExtension(createDefaultConfig().(*Config), extensiontest.NewNopSettings(NewFactory().Type()))
 	ext.serve(h, broken, &http.Server{})
 	event := <-h.events
 	assert.Equal(t, componentstatus.StatusFatalError, event.Status())

@@ -2,21 +2,21 @@ package phoenixcontrolextension
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/extension"
 
+	"github.com/phoenix-platform/phoenix/control"
+	"github.com/phoenix-platform/phoenix/control/access"
 	"github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension/internal/metadata"
 )
 
 const (
 	defaultEndpoint       = "localhost:8620"
-	defaultRequestTimeout = 10 * time.Second
-	// defaultMaxBodyBytes is less than confighttp's 20 MiB: no path of the API
-	// takes a large body.
-	defaultMaxBodyBytes = 1 << 20
+	defaultRequestTimeout = control.DefaultRequestTimeout
+	// defaultMaxBodyBytes is less than confighttp's 20 MiB.
+	defaultMaxBodyBytes = control.DefaultMaxBodyBytes
 )
 
 // NewFactory returns the factory of the phoenix_control extension.
@@ -31,9 +31,10 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ServerConfig:   server,
 		RequestTimeout: defaultRequestTimeout,
+		Access:         access.DefaultConfig(),
 	}
 }
 
 func create(_ context.Context, set extension.Settings, cfg component.Config) (extension.Extension, error) {
-	return newExtension(cfg.(*Config), set.TelemetrySettings), nil
+	return newExtension(cfg.(*Config), set), nil
 }

@@ -24,6 +24,7 @@ const (
 	Conflict           Reason = "CONFLICT"             // 409: the state does not allow it
 	NotPreviewed       Reason = "NOT_PREVIEWED"        // 409: enforcing needs a preview, or force
 	PreconditionFailed Reason = "PRECONDITION_FAILED"  // 412: If-Match names another revision
+	SlowRequest        Reason = "SLOW_REQUEST"         // 408: the body did not come in time
 	TooLarge           Reason = "TOO_LARGE"            // 413
 	UnsupportedMedia   Reason = "UNSUPPORTED_MEDIA"    // 415
 	KeyReused          Reason = "KEY_REUSED"           // 422: Idempotency-Key came with another request
@@ -48,6 +49,7 @@ var statuses = map[Reason]struct {
 	Conflict:           {http.StatusConflict, codes.FailedPrecondition},
 	NotPreviewed:       {http.StatusConflict, codes.FailedPrecondition},
 	PreconditionFailed: {http.StatusPreconditionFailed, codes.Aborted},
+	SlowRequest:        {http.StatusRequestTimeout, codes.DeadlineExceeded},
 	TooLarge:           {http.StatusRequestEntityTooLarge, codes.ResourceExhausted},
 	UnsupportedMedia:   {http.StatusUnsupportedMediaType, codes.InvalidArgument},
 	KeyReused:          {http.StatusUnprocessableEntity, codes.InvalidArgument},

@@ -30,7 +30,7 @@ type TelemetryBuilder struct {
 	registrations                    []metric.Registration
 	PhoenixControlCostMonth          metric.Float64ObservableGauge
 	PhoenixControlEventWatchers      metric.Int64ObservableGauge
-	PhoenixControlEventsPublished    metric.Int64Counter
+	PhoenixControlEventsPublished    metric.Int64ObservableCounter
 	PhoenixControlHistorySamples     metric.Int64Counter
 	PhoenixControlKillSwitch         metric.Int64ObservableGauge
 	PhoenixControlPolicies           metric.Int64ObservableGauge
@@ -82,6 +82,21 @@ func (builder *TelemetryBuilder) RegisterPhoenixControlEventWatchersCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.PhoenixControlEventWatchers, obs: o})
 		return nil
 	}, builder.PhoenixControlEventWatchers)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlEventsPublishedCallback sets callback for observable PhoenixControlEventsPublished metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlEventsPublishedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlEventsPublished, obs: o})
+		return nil
+	}, builder.PhoenixControlEventsPublished)
 	if err != nil {
 		return err
 	}
@@ -291,7 +306,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{client}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.PhoenixControlEventsPublished, err = builder.meter.Int64Counter(
+	builder.PhoenixControlEventsPublished, err = builder.meter.Int64ObservableCounter(
 		"otelcol_phoenix_control_events_published",
 		metric.WithDescription("Events that were told to watchers. [Development]"),
 		metric.WithUnit("{event}"),
@@ -397,7 +412,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.PhoenixControlTapOffered, err = builder.meter.Int64Counter(
 		"otelcol_phoenix_control_tap_offered",
-		metric.WithDescription("Batches that measuring points offered to the tap (outcome taken or lost). [Development]"),
+		metric.WithDescription("Batches that measuring points offered to the tap (outcome offered), and those for which a reader had no room (outcome lost). [Development]"),
 		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)

@@ -291,7 +291,7 @@ func AssertEqualPhoenixControlTapBytes(t *testing.T, tt *componenttest.Telemetry
 func AssertEqualPhoenixControlTapOffered(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_phoenix_control_tap_offered",
-		Description: "Batches that measuring points offered to the tap (outcome taken or lost). [Development]",
+		Description: "Batches that measuring points offered to the tap (outcome offered), and those for which a reader had no room (outcome lost). [Development]",
 		Unit:        "{batch}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -28,6 +28,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterPhoenixControlEventsPublishedCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterPhoenixControlKillSwitchCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -68,7 +72,6 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
-	tb.PhoenixControlEventsPublished.Add(context.Background(), 1)
 	tb.PhoenixControlHistorySamples.Add(context.Background(), 1)
 	tb.PhoenixControlPublishDuration.Record(context.Background(), 1)
 	tb.PhoenixControlRefusals.Add(context.Background(), 1)

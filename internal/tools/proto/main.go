@@ -31,7 +31,7 @@ import (
 
 func main() {
 	var (
-		plugins = flag.String("plugins", "", "directory with protoc-gen-go, protoc-gen-go-grpc, protoc-gen-grpc-gateway, protoc-gen-openapiv2")
+		plugins = flag.String("plugins", "", "directory with protoc-gen-go and protoc-gen-go-grpc")
 		in      = flag.String("in", "", "root of the proto files")
 		goOut   = flag.String("go", "", "directory for the Go code")
 		apiOut  = flag.String("openapi", "", "directory for the OpenAPI description")
@@ -51,16 +51,13 @@ func run(ctx context.Context, plugins, in, goOut, apiOut string) error {
 	for _, p := range []struct{ name, parameter, out string }{
 		{"protoc-gen-go", "paths=source_relative", goOut},
 		{"protoc-gen-go-grpc", "paths=source_relative", goOut},
-		{"protoc-gen-grpc-gateway", "paths=source_relative,generate_unbound_methods=false", goOut},
-		{"protoc-gen-openapiv2", "allow_merge=true,merge_file_name=phoenix,json_names_for_fields=false,disable_default_errors=true," +
-			"openapi_naming_strategy=simple,preserve_rpc_order=true", apiOut},
 	} {
-		request.Parameter = proto.String(p.parameter)
+		request.Parameter = new(p.parameter)
 		if err := generate(ctx, filepath.Join(plugins, p.name), request, p.out); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	return nil
+	return writeOpenAPI(ctx, request, apiOut)
 }
 
 // compile reads all proto files below root and returns the request that every plugin gets.

@@ -1,0 +1,122 @@
+package publish_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/phoenix-platform/phoenix/control/publish"
+	"github.com/phoenix-platform/phoenix/control/store"
+)
+
+func TestTheFileTurnsAllOffWithinASecond(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "a", "x", store.StateEnforced, spec(0, "m"))
+	file := filepath.Join(t.TempDir(), "kill-switch")
+	var mu sync.Mutex
+	var told []bool
+	p := publish.New(publish.Settings{Store: s, KillFile: file, OnKillFile: func(k publish.KillState) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, k.Engaged)
+	}})
+	run(t, p)
+	within(t, 5*time.Second, "the policy", func() bool { return len(p.Policy().Rules) == 1 })
+	version := p.Policy().Version
+
+	require.NoError(t, os.WriteFile(file, []byte("the bill is wrong\nsecond line"), 0o600))
+	t.Log(within(t, time.Second, "all off", func() bool { return len(p.Policy().Rules) == 0 }))
+	assert.Greater(t, p.Policy().Version, version)
+	k := p.Status().Kill
+	assert.Equal(t, publish.KillState{Engaged: true, Source: "file", Reason: "the bill is wrong", At: k.At, By: "file"}, k)
+	version = p.Policy().Version
+
+	put(t, s, "a", "y", store.StateEnforced, spec(0, "m"))
+	write(t, s, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.SetKillSwitch(ctx, store.KillSwitchUpdate{On: true, Reason: "by hand"}, entry)
+		return err
+	})
+	within(t, time.Second, "both", func() bool { return p.Status().Kill.Source == "both" })
+	assert.Equal(t, "by hand; file: the bill is wrong", p.Status().Kill.Reason)
+	require.NoError(t, os.Remove(file))
+	within(t, time.Second, "the file to be gone", func() bool { return p.Status().Kill.Source == "api" })
+	assert.Empty(t, p.Policy().Rules, "the API still says so")
+	write(t, s, func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.SetKillSwitch(ctx, store.KillSwitchUpdate{On: false, Reason: "fixed"}, entry)
+		return err
+	})
+	within(t, time.Second, "all on again", func() bool { return len(p.Policy().Rules) == 2 })
+	assert.Greater(t, p.Policy().Version, version)
+	assert.False(t, p.Status().Kill.Engaged)
+	assert.Empty(t, p.Status().Kill.Source)
+	assert.Equal(t, "fixed", p.Status().Kill.Reason)
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Equal(t, []bool{true, true}, told, "engaged, then engaged still by the API")
+}
+
+func TestTheFileWorksWithoutTheStore(t *testing.T) {
+	s := newStore(t)
+	require.NoError(t, s.Close())
+	file := filepath.Join(t.TempDir(), "kill-switch")
+	require.NoError(t, os.Symlink("/nowhere", file), "whatever has the name will do")
+	p := publish.New(publish.Settings{Store: s, KillFile: file})
+	run(t, p)
+	within(t, time.Second, "a snapshot", func() bool { return p.Policy().Version == 1 })
+	assert.Empty(t, p.Policy().Rules)
+	require.NoError(t, os.Remove(file))
+	within(t, time.Second, "the release", func() bool { return !p.Status().Kill.Engaged })
+	assert.EqualValues(t, 1, p.Policy().Version, "there is nothing to go back to")
+}
+
+// A store that hangs holds up neither the file nor whoever asks for the policy.
+func TestTheFileWorksWhileTheStoreHangs(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "a", "x", store.StateEnforced, spec(0, "m"))
+	slow := &hanging{PolicyReader: s}
+	file := filepath.Join(t.TempDir(), "kill-switch")
+	p := publish.New(publish.Settings{Store: slow, KillFile: file})
+	require.NoError(t, p.Refresh(t.Context()))
+	slow.hangs = true
+	run(t, p)
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	within(t, time.Second, "all off", func() bool { return len(p.Policy().Rules) == 0 })
+}
+
+// hanging is a real store whose network is gone without a word.
+type hanging struct {
+	store.PolicyReader
+	hangs bool
+}
+
+func (h *hanging) PolicyVersion(ctx context.Context) (uint64, error) {
+	if h.hangs {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return h.PolicyReader.PolicyVersion(ctx)
+}
+
+func TestReasonsAreBounded(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "kill-switch")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		p := publish.New(publish.Settings{Store: newStore(t), KillFile: file})
+		stop := run(t, p)
+		within(t, time.Second, "the file", func() bool { return p.Status().Kill.Engaged })
+		stop()
+		assert.Equal(t, want, p.Status().Kill.Reason)
+	}
+	f("", "")
+	f(" a \r\nb", "a")
+	f("a\x00b\xffc", "abc")
+	f(strings.Repeat("x", 10_000), strings.Repeat("x", 512))
+}

@@ -1,0 +1,92 @@
+package publish
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/phoenix-platform/phoenix/control/policy"
+	"github.com/phoenix-platform/phoenix/control/store"
+)
+
+// took publishes the catalogue, which is that of storeVersion. If nothing
+// changed for the data path the snapshot stays, and is known to have this state
+// of the store, too. The caller has turn.
+func (p *Publisher) took(changed bool, kill store.KillSwitch) error {
+	next := p.content // which only who has turn writes
+	before := next.leftOut
+	if changed || !next.known {
+		var err error
+		if next.rules, next.leftOut, err = p.catalogue.assemble(); err != nil {
+			return err
+		}
+		next.preview, next.enforced = p.catalogue.count()
+		changed = true
+	}
+	changed = changed || next.kill.On != kill.On
+	next.known, next.storeVersion, next.kill = true, p.storeVersion, kill
+	p.mu.Lock()
+	p.content = next
+	status := p.publish(changed)
+	p.mu.Unlock()
+	p.warn(before, next.leftOut)
+	p.tell(changed, status)
+	return nil
+}
+
+// publish makes the snapshot of content and file the current one. Unless a new
+// one is needed it keeps the rules and the version, and tells only what else is
+// new. The caller has mu.
+func (p *Publisher) publish(fresh bool) Status {
+	present := p.current.Load()
+	next := &publication{snapshot: present.snapshot, rules: p.content.rules, status: present.status}
+	kill := p.killState()
+	if fresh {
+		// Not less than the version of the store, so that people find one by the other.
+		p.version = max(p.version+1, p.content.storeVersion)
+		next.snapshot = &policy.Snapshot{Version: p.version, Rules: p.content.rules}
+		if kill.Engaged {
+			next.snapshot.Rules = []policy.Rule{}
+		}
+		next.status.PublishedAt = p.settings.Now()
+		p.record()
+	} else if last := len(p.records) - 1; last >= 0 {
+		p.records[last].storeVersion = p.content.storeVersion
+	}
+	s := &next.status
+	s.Version, s.StoreVersion, s.Rules = p.version, p.content.storeVersion, len(next.snapshot.Rules)
+	s.Preview, s.Enforced, s.LeftOut, s.Kill = p.content.preview, p.content.enforced, p.content.leftOut, kill
+	p.current.Store(next)
+	return *s
+}
+
+// record notes what the new version holds. What was noted of versions before the
+// store went back in time does not hold any more.
+func (p *Publisher) record() {
+	r := record{version: p.version, storeVersion: p.content.storeVersion}
+	if last := len(p.records) - 1; last >= 0 && p.records[last].storeVersion > r.storeVersion {
+		p.records = nil
+	}
+	if len(p.records) == maxRecords {
+		p.records = slices.Delete(p.records, 0, maxRecords/2)
+	}
+	p.records = append(p.records, r)
+}
+
+// tell calls the hook for a new snapshot. Nobody has mu.
+func (p *Publisher) tell(fresh bool, s Status) {
+	if fresh && p.settings.OnPublish != nil {
+		p.settings.OnPublish(s)
+	}
+}
+
+// warn logs the policies that are left out since now.
+func (p *Publisher) warn(before, after []LeftOut) {
+	for _, l := range after {
+		if slices.Contains(before, l) {
+			continue
+		}
+		p.settings.Logger.Warn("A policy is left out because this version refuses it; update or disable it",
+			zap.String("policy", l.Resource()), zap.Int64("revision", int64(l.Revision)), zap.String("problem", l.Problem))
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package deadband_test
+
+const raceDetector = false
