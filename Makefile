@@ -30,9 +30,12 @@ VERSION ?= $(shell git describe --exact-match --tags --match 'v*' 2>/dev/null | 
 LDFLAGS = -s -w -X main.version=$(VERSION)
 
 # Tools are built from internal/tools/go.mod (and golangci-lint from its own module) into a directory named by what decides their content.
-TOOLS_KEY := $(shell { cat internal/tools/go.mod internal/tools/go.sum internal/tools/lint/go.mod internal/tools/lint/go.sum; go version; } \
+TOOLS_KEY := $(shell { cat internal/tools/go.mod internal/tools/go.sum internal/tools/lint/go.mod internal/tools/lint/go.sum \
+	internal/tools/proto/go.mod internal/tools/proto/go.sum internal/tools/proto/*.go; go version; } \
 	| git hash-object --stdin | cut -c1-16)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phoenix/tools/$(TOOLS_KEY)
+
+PROTO_TOOLS := $(TOOLS)/proto $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc
 
 FUZZTIME  ?= 30s
 BENCH     ?= .
@@ -154,8 +157,10 @@ bench-peers: $(TOOLS)/builder ## Measure whole processes, ours and its peers' (B
 ##@ Generate and check
 
 .PHONY: generate
-generate: $(TOOLS)/builder $(TOOLS)/mdatagen ## Generate code: component metadata (mdatagen) and the main package (ocb)
-	@find . -name metadata.yaml -not -path './_build/*' -not -path '*/node_modules/*' | sort | while read -r file; do
+generate: $(TOOLS)/builder $(TOOLS)/mdatagen $(PROTO_TOOLS) ## Generate code: the API (proto), component metadata (mdatagen), the main package (ocb)
+	@echo "proto control/api/proto"
+	'$(TOOLS)/proto' -plugins '$(TOOLS)' -in control/api/proto -go control/api/phoenixv1 -openapi control/api/openapi
+	find . -name metadata.yaml -not -path './_build/*' -not -path '*/node_modules/*' | sort | while read -r file; do
 		echo "mdatagen $$file"
 		(cd "$$(dirname "$$file")" && '$(TOOLS)/mdatagen' metadata.yaml)
 	done
@@ -206,7 +211,7 @@ check-generated: $(TOOLS)/builder $(TOOLS)/mdatagen ## Check that generated file
 
 .PHONY: check-tidy
 check-tidy: ## Check that every go.mod and go.sum is tidy
-	@for dir in . internal/tools internal/tools/lint internal/testkit/prometheus/server; do
+	@for dir in . internal/tools internal/tools/lint internal/tools/proto internal/testkit/prometheus/server; do
 		(cd "$$dir" && go mod tidy -e -diff) || $(call cure,$$dir/go.mod or go.sum is not tidy.,(cd $$dir && go mod tidy -e))
 	done
 
@@ -269,7 +274,7 @@ postgres:
 ##@ Tools
 
 .PHONY: tools
-tools: $(TOOLS)/builder $(TOOLS)/mdatagen $(TOOLS)/golangci-lint ## Build the tools that ci needs (cached outside of the checkout)
+tools: $(TOOLS)/builder $(TOOLS)/mdatagen $(TOOLS)/golangci-lint $(PROTO_TOOLS) ## Build the tools that ci needs (cached outside of the checkout)
 
 $(TOOLS)/builder:  TOOL = go.opentelemetry.io/collector/cmd/builder
 $(TOOLS)/mdatagen: TOOL = go.opentelemetry.io/collector/cmd/mdatagen
@@ -279,6 +284,14 @@ $(TOOLS)/builder $(TOOLS)/mdatagen $(TOOLS)/benchstat $(TOOLS)/govulncheck:
 	@mkdir -p '$(@D)'
 	echo "building $(TOOL)"
 	go build -C internal/tools -o '$@' $(TOOL)
+
+$(TOOLS)/proto: TOOL = .
+$(TOOLS)/protoc-gen-go: TOOL = google.golang.org/protobuf/cmd/protoc-gen-go
+$(TOOLS)/protoc-gen-go-grpc: TOOL = google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(PROTO_TOOLS):
+	@mkdir -p '$(@D)'
+	echo "building $(@F)"
+	go build -C internal/tools/proto -o '$@' $(TOOL)
 
 $(TOOLS)/golangci-lint:
 	@mkdir -p '$(@D)'

@@ -12,8 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-
-	"github.com/phoenix-platform/phoenix/control/api"
 )
 
 // Two rounds under a rule that takes all metrics of one letter: cpu_seconds is
@@ -269,8 +267,8 @@ func TestRunJudges(t *testing.T) {
 		lines[i] = string(text) + "\n"
 	}
 	a, b := file("1.json", lines[0]), file("2.json", lines[1])
-	counted := func(name string, series uint64) string {
-		text, err := json.Marshal(api.CardinalityList{Metrics: []api.Metric{{Metric: "c", Series: series}, {Metric: "up", Series: 1}}})
+	counted := func(name string, series float64) string {
+		text, err := json.Marshal(counts{Metrics: []metricCount{{Metric: "c", Series: series}, {Metric: "up", Series: 1}}})
 		require.NoError(t, err)
 		return file(name, string(text))
 	}
