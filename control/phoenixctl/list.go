@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	pb "github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 )
 
 // none stands in a cell that has nothing to say.
@@ -15,15 +15,15 @@ const none = "-"
 
 // printList writes the table of phoenixctl top. Columns that would be empty, or
 // the same in every row, are left out.
-func printList(w io.Writer, list *api.CardinalityList, order api.Order) error {
-	if len(list.Points) == 0 {
+func printList(w io.Writer, list *pb.ListCardinalityResponse, order string) error {
+	if len(list.GetPoints()) == 0 {
 		_, err := fmt.Fprintln(w, "Nothing is measured yet: give a cardinality processor the option `control: phoenix_control`.")
 		return err
 	}
-	if err := printPoints(w, list.Points, list.Metrics); err != nil {
+	if err := printPoints(w, list.GetPoints(), list.GetMetrics()); err != nil {
 		return err
 	}
-	if len(list.Metrics) == 0 {
+	if len(list.GetMetrics()) == 0 {
 		_, err := fmt.Fprintln(w, "\nNo metric matches.")
 		return err
 	}
@@ -33,8 +33,8 @@ func printList(w io.Writer, list *api.CardinalityList, order api.Order) error {
 	if err := listTable(list, order).print(w); err != nil {
 		return err
 	}
-	if list.Truncated {
-		_, err := fmt.Fprintf(w, "\n%s of %s shown; --limit shows more.\n", count(len(list.Metrics)), count(list.Total))
+	if list.GetTruncated() {
+		_, err := fmt.Fprintf(w, "\n%s of %s shown; --limit shows more.\n", count(len(list.GetMetrics())), count(list.GetTotal()))
 		return err
 	}
 	return nil
@@ -44,30 +44,30 @@ func printList(w io.Writer, list *api.CardinalityList, order api.Order) error {
 type listColumn struct {
 	column
 	shown bool
-	cell  func(api.Metric) string
+	cell  func(*pb.MetricEntry) string
 }
 
-func listTable(list *api.CardinalityList, order api.Order) *table {
-	has := func(f func(api.Metric) bool) bool { return slices.ContainsFunc(list.Metrics, f) }
+func listTable(list *pb.ListCardinalityResponse, order string) *table {
+	has := func(f func(*pb.MetricEntry) bool) bool { return slices.ContainsFunc(list.GetMetrics(), f) }
 	columns := []listColumn{
-		{column{"METRIC", false}, true, func(m api.Metric) string { return m.Metric }},
-		{column{"GROUP", false}, has(func(m api.Metric) bool { return m.Group != "" }), func(m api.Metric) string { return orNone(m.Group) }},
-		{column{"POINT", false}, len(list.Points) > 1, func(m api.Metric) string { return m.Point }},
-		{column{"SERIES", true}, true, func(m api.Metric) string { return about(m.Series, m.Estimated) }},
-		{column{"STREAMS", true}, true, func(m api.Metric) string { return about(m.Streams, m.Estimated) }},
-		{column{"POINTS", true}, order == api.OrderPoints, func(m api.Metric) string { return count(m.Points) }},
-		{column{"NEW/MIN", true}, true, func(m api.Metric) string { return rate(m.Growth.NewSeriesPerMinute) }},
-		{column{"TREND", false}, has(func(m api.Metric) bool { return trend(m.Growth) != none }), func(m api.Metric) string { return trend(m.Growth) }},
-		{column{"DROP", false}, true, func(m api.Metric) string { return drop(m.Best) }},
+		{column{"METRIC", false}, true, func(m *pb.MetricEntry) string { return m.GetMetric() }},
+		{column{"GROUP", false}, has(func(m *pb.MetricEntry) bool { return m.GetGroup() != "" }), func(m *pb.MetricEntry) string { return orNone(m.GetGroup()) }},
+		{column{"POINT", false}, len(list.GetPoints()) > 1, func(m *pb.MetricEntry) string { return m.GetPoint() }},
+		{column{"SERIES", true}, true, func(m *pb.MetricEntry) string { return about(m.GetSeries(), m.GetEstimated()) }},
+		{column{"STREAMS", true}, true, func(m *pb.MetricEntry) string { return about(m.GetStreams(), m.GetEstimated()) }},
+		{column{"POINTS", true}, order == orderPoints, func(m *pb.MetricEntry) string { return count(m.GetPoints()) }},
+		{column{"NEW/MIN", true}, true, func(m *pb.MetricEntry) string { return rate(m.GetGrowth().GetNewSeriesPerMinute()) }},
+		{column{"TREND", false}, has(func(m *pb.MetricEntry) bool { return trend(m.GetGrowth()) != none }), func(m *pb.MetricEntry) string { return trend(m.GetGrowth()) }},
+		{column{"DROP", false}, true, func(m *pb.MetricEntry) string { return drop(m.GetBest()) }},
 		{column{"SAVES", true}, true, saves},
-		{column{"LIMIT", true}, has(func(m api.Metric) bool { return m.Limit != nil }), func(m api.Metric) string { return limit(m.Limit) }},
+		{column{"LIMIT", true}, has(func(m *pb.MetricEntry) bool { return m.GetLimit() != nil }), func(m *pb.MetricEntry) string { return limit(m.GetLimit()) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c listColumn) bool { return !c.shown })
 	t := &table{}
 	for _, c := range columns {
 		t.columns = append(t.columns, c.column)
 	}
-	for _, m := range list.Metrics {
+	for _, m := range list.GetMetrics() {
 		cells := make([]string, 0, len(columns))
 		for _, c := range columns {
 			cells = append(cells, c.cell(m))
@@ -79,10 +79,10 @@ func listTable(list *api.CardinalityList, order api.Order) *table {
 
 // printPoints writes one line on each measuring point. Its sums are estimates if
 // one of the metrics is.
-func printPoints(w io.Writer, points []api.Point, metrics []api.Metric) error {
+func printPoints(w io.Writer, points []*pb.Point, metrics []*pb.MetricEntry) error {
 	for _, p := range points {
-		estimated := slices.ContainsFunc(metrics, func(m api.Metric) bool { return m.Point == p.Point && m.Estimated })
-		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(p.Point), printable(pointLine(p, estimated))); err != nil {
+		estimated := slices.ContainsFunc(metrics, func(m *pb.MetricEntry) bool { return m.GetPoint() == p.GetPoint() && m.GetEstimated() })
+		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(p.GetPoint()), printable(pointLine(p, estimated))); err != nil {
 			return err
 		}
 	}
@@ -90,37 +90,38 @@ func printPoints(w io.Writer, points []api.Point, metrics []api.Metric) error {
 }
 
 // pointLine says what was counted, when, and what is missing.
-func pointLine(p api.Point, estimated bool) string {
+func pointLine(p *pb.Point, estimated bool) string {
+	from, to := p.GetFrom().AsTime(), p.GetTo().AsTime()
 	parts := []string{
-		fmt.Sprintf("%s, %s", span(p.From, p.To), shortDuration(p.To.Sub(p.From))),
-		counted(p.MetricsTracked, "metric"),
-		fmt.Sprintf("%s %s series", about(p.Series, estimated), p.Backend),
-		about(p.Streams, estimated) + " streams",
-		fmt.Sprintf("memory %s of %s", size(p.MemoryBytes), size(p.MemoryLimitBytes)),
+		fmt.Sprintf("%s, %s", span(from, to), shortDuration(to.Sub(from))),
+		counted(p.GetMetricsTracked(), "metric"),
+		fmt.Sprintf("%s %s series", about(p.GetSeries(), estimated), p.GetBackend()),
+		about(p.GetStreams(), estimated) + " streams",
+		fmt.Sprintf("memory %s of %s", size(p.GetMemoryBytes()), size(p.GetMemoryLimitBytes())),
 	}
-	if refused := sumOf(p.Refused); refused > 0 {
+	if refused := sumOf(p.GetRefused()); refused > 0 {
 		parts = append(parts, counted(refused, "point")+" refused")
 	}
-	if o := p.Overflow; o != nil {
+	if o := p.GetOverflow(); o != nil {
 		parts = append(parts, overflowNote(o))
 	}
 	return strings.Join(parts, "; ")
 }
 
 // overflowNote says what the numbers of the table leave out.
-func overflowNote(o *api.Overflow) string {
-	note := fmt.Sprintf("NOT LISTED: %s with %s series", counted(o.Metrics, "metric"), count(o.Series))
-	if o.Attributes > 0 {
-		note += ", some attributes of " + counted(o.Attributes, "metric")
+func overflowNote(o *pb.CardinalityOverflow) string {
+	note := fmt.Sprintf("NOT LISTED: %s with %s series", counted(o.GetMetrics(), "metric"), count(o.GetSeries()))
+	if o.GetAttributes() > 0 {
+		note += ", some attributes of " + counted(o.GetAttributes(), "metric")
 	}
-	if len(o.Reasons) > 0 {
-		note += " (raise " + strings.Join(o.Reasons, ", ") + ")"
+	if len(o.GetReasons()) > 0 {
+		note += " (raise " + strings.Join(o.GetReasons(), ", ") + ")"
 	}
 	return note
 }
 
-func sumOf(counts map[string]uint64) uint64 {
-	var sum uint64
+func sumOf(counts map[string]float64) float64 {
+	var sum float64
 	for _, n := range counts {
 		sum += n
 	}
@@ -146,38 +147,38 @@ func orNone(s string) string {
 	return s
 }
 
-func trend(g api.Growth) string {
+func trend(g *pb.Growth) string {
 	switch {
-	case g.Accelerating:
+	case g.GetAccelerating():
 		return "accelerating"
-	case g.Growing:
+	case g.GetGrowing():
 		return "growing"
 	default:
 		return none
 	}
 }
 
-func drop(b *api.Best) string {
+func drop(b *pb.BestSaving) string {
 	if b == nil {
 		return none
 	}
-	return strings.Join(b.Attributes, "+")
+	return strings.Join(b.GetAttributes(), "+")
 }
 
-func saves(m api.Metric) string {
-	if m.Best == nil {
+func saves(m *pb.MetricEntry) string {
+	if m.GetBest() == nil {
 		return none
 	}
-	return about(m.Best.Saving, m.Estimated) + " " + percent(m.Best.SavingRatio)
+	return about(m.GetBest().GetSaving(), m.GetEstimated()) + " " + percent(m.GetBest().GetSavingRatio())
 }
 
-func limit(l *api.Limit) string {
+func limit(l *pb.SeriesLimit) string {
 	switch {
 	case l == nil:
 		return none
-	case l.Exceeded:
-		return count(l.MaxSeries) + " EXCEEDED"
+	case l.GetExceeded():
+		return count(l.GetMaxSeries()) + " EXCEEDED"
 	default:
-		return count(l.MaxSeries)
+		return count(l.GetMaxSeries())
 	}
 }

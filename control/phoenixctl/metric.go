@@ -5,46 +5,42 @@ import (
 	"io"
 	"strings"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	pb "github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 )
 
 // printMetric writes the tables of phoenixctl top METRIC: one for each
 // measuring point and budget group.
-func printMetric(w io.Writer, answer *api.MetricCardinality) error {
-	metrics := make([]api.Metric, 0, len(answer.Entries))
-	for _, e := range answer.Entries {
-		metrics = append(metrics, e.Metric)
-	}
-	if err := printPoints(w, answer.Points, metrics); err != nil {
+func printMetric(w io.Writer, answer *pb.MetricCardinality) error {
+	if err := printPoints(w, answer.GetPoints(), answer.GetEntries()); err != nil {
 		return err
 	}
-	for _, e := range answer.Entries {
-		if err := printEntry(w, e, len(answer.Points) > 1); err != nil {
+	for _, e := range answer.GetEntries() {
+		if err := printEntry(w, e, len(answer.GetPoints()) > 1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func printEntry(w io.Writer, e api.MetricDetail, namePoint bool) error {
-	name := e.Metric.Metric
-	if e.Group != "" {
-		name += " of " + e.Group
+func printEntry(w io.Writer, e *pb.MetricEntry, namePoint bool) error {
+	name := e.GetMetric()
+	if e.GetGroup() != "" {
+		name += " of " + e.GetGroup()
 	}
 	if namePoint {
-		name += " at " + e.Point
+		name += " at " + e.GetPoint()
 	}
 	if _, err := fmt.Fprintf(w, "\n%s: %s\n\n", printable(name), printable(entryLine(e))); err != nil {
 		return err
 	}
-	if len(e.Attributes) == 0 {
+	if len(e.GetAttributes()) == 0 {
 		_, err := fmt.Fprintln(w, "It has no labels.")
 		return err
 	}
 	if err := attributeTable(e).print(w); err != nil {
 		return err
 	}
-	if len(e.Groups) == 0 {
+	if len(e.GetGroups()) == 0 {
 		return nil
 	}
 	if _, err := fmt.Fprintln(w, "\nLabels that save only together:"); err != nil {
@@ -54,31 +50,31 @@ func printEntry(w io.Writer, e api.MetricDetail, namePoint bool) error {
 }
 
 // entryLine says what the metric is and costs.
-func entryLine(e api.MetricDetail) string {
-	parts := []string{e.Type}
-	if e.Unit != "" && e.Unit != "1" {
-		parts[0] += " in " + e.Unit
+func entryLine(e *pb.MetricEntry) string {
+	parts := []string{e.GetType()}
+	if e.GetUnit() != "" && e.GetUnit() != "1" {
+		parts[0] += " in " + e.GetUnit()
 	}
-	if e.BackendName != "" && e.BackendName != e.Metric.Metric {
-		parts = append(parts, "in the backend "+e.BackendName)
+	if e.GetBackendName() != "" && e.GetBackendName() != e.GetMetric() {
+		parts = append(parts, "in the backend "+e.GetBackendName())
 	}
 	parts = append(parts,
-		about(e.Series, e.Estimated)+" series",
-		about(e.Streams, e.Estimated)+" streams",
-		rate(e.Growth.NewSeriesPerMinute)+" new a minute")
-	if t := trend(e.Growth); t != none {
+		about(e.GetSeries(), e.GetEstimated())+" series",
+		about(e.GetStreams(), e.GetEstimated())+" streams",
+		rate(e.GetGrowth().GetNewSeriesPerMinute())+" new a minute")
+	if t := trend(e.GetGrowth()); t != none {
 		parts = append(parts, t)
 	}
-	if e.Limit != nil {
-		parts = append(parts, fmt.Sprintf("limit %s by %q", limit(e.Limit), e.Limit.Match))
+	if e.GetLimit() != nil {
+		parts = append(parts, fmt.Sprintf("limit %s by %q", limit(e.GetLimit()), e.GetLimit().GetMatch()))
 	}
-	if e.Best != nil {
-		parts = append(parts, fmt.Sprintf("best: drop %s, saves %s", drop(e.Best), saves(e.Metric)))
+	if e.GetBest() != nil {
+		parts = append(parts, fmt.Sprintf("best: drop %s, saves %s", drop(e.GetBest()), saves(e)))
 	}
 	return strings.Join(parts, "; ")
 }
 
-func attributeTable(e api.MetricDetail) *table {
+func attributeTable(e *pb.MetricEntry) *table {
 	t := &table{columns: []column{
 		{"LABEL", false},
 		{"LEVEL", false},
@@ -88,21 +84,21 @@ func attributeTable(e api.MetricDetail) *table {
 		{"SAVES", true},
 		{"SAVES %", true},
 	}}
-	for _, a := range e.Attributes {
-		name, level := a.Attribute, a.Level
-		if a.Overflow {
+	for _, a := range e.GetAttributes() {
+		name, level := a.GetAttribute(), a.GetLevel()
+		if a.GetOverflow() {
 			name, level = "(all others)", none
 		}
-		t.add(name, orNone(level), orNone(a.Label),
-			about(a.Distinct, e.Estimated),
-			about(a.SeriesWithout, e.Estimated),
-			about(a.Saving, e.Estimated),
-			percent(a.SavingRatio))
+		t.add(name, orNone(level), orNone(a.GetLabel()),
+			about(a.GetDistinct(), e.GetEstimated()),
+			about(a.GetSeriesWithout(), e.GetEstimated()),
+			about(a.GetSaving(), e.GetEstimated()),
+			percent(a.GetSavingRatio()))
 	}
 	return t
 }
 
-func groupTable(e api.MetricDetail) *table {
+func groupTable(e *pb.MetricEntry) *table {
 	t := &table{columns: []column{
 		{"LABELS", false},
 		{"SERIES WITHOUT", true},
@@ -110,12 +106,12 @@ func groupTable(e api.MetricDetail) *table {
 		{"SAVES %", true},
 		{"COUNTED SINCE", false},
 	}}
-	for _, g := range e.Groups {
-		t.add(strings.Join(g.Attributes, "+"),
-			about(g.SeriesWithout, e.Estimated),
-			about(g.Saving, e.Estimated),
-			percent(g.SavingRatio),
-			g.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
+	for _, g := range e.GetGroups() {
+		t.add(strings.Join(g.GetAttributes(), "+"),
+			about(g.GetSeriesWithout(), e.GetEstimated()),
+			about(g.GetSaving(), e.GetEstimated()),
+			percent(g.GetSavingRatio()),
+			g.GetSince().AsTime().Format("2006-01-02 15:04:05 UTC"))
 	}
 	return t
 }

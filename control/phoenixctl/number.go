@@ -9,10 +9,15 @@ import (
 	"unicode"
 )
 
+// number is what counts are.
+type number interface {
+	int | uint32 | uint64 | float64
+}
+
 // count writes a number, which is never negative, with a comma after each three
 // digits.
-func count[N int | uint64](n N) string {
-	digits := fmt.Sprint(n)
+func count[N number](n N) string {
+	digits := strconv.FormatFloat(float64(n), 'f', 0, 64)
 	var b strings.Builder
 	for i, d := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
@@ -24,7 +29,7 @@ func count[N int | uint64](n N) string {
 }
 
 // counted is count with a noun, which has an s unless there is one.
-func counted[N int | uint64](n N, noun string) string {
+func counted[N number](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
@@ -32,7 +37,7 @@ func counted[N int | uint64](n N, noun string) string {
 }
 
 // about is count with ~ in front of an estimate.
-func about(n uint64, estimated bool) string {
+func about(n float64, estimated bool) string {
 	if estimated {
 		return "~" + count(n)
 	}
@@ -47,9 +52,9 @@ func rate(perMinute float64) string {
 	case math.Abs(perMinute) < 9.95:
 		return strconv.FormatFloat(perMinute, 'f', 1, 64)
 	case perMinute < 0:
-		return "-" + count(uint64(math.Round(-perMinute)))
+		return "-" + count(-perMinute)
 	default:
-		return count(uint64(math.Round(perMinute)))
+		return count(perMinute)
 	}
 }
 
@@ -57,8 +62,8 @@ func rate(perMinute float64) string {
 func percent(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', 1, 64) + "%" }
 
 // size writes a number of bytes in MiB.
-func size(bytes uint64) string {
-	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', 1, 64) + " MiB"
+func size(bytes float64) string {
+	return strconv.FormatFloat(bytes/(1<<20), 'f', 1, 64) + " MiB"
 }
 
 // span writes when counting began and ended, in UTC.

@@ -20,7 +20,7 @@ func TestNumbers(t *testing.T) {
 	f("0", count(0))
 	f("999", count(999))
 	f("1,000", count(1_000))
-	f("18,446,744,073,709,551,615", count(uint64(math.MaxUint64)))
+	f("9,007,199,254,740,992", count(float64(1<<53)))
 	f("~12,345", about(12_345, true))
 	f("12,345", about(12_345, false))
 	f("0", rate(0))

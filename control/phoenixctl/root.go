@@ -1,57 +1,73 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/phoenix-platform/phoenix/control/api"
-)
-
-const (
-	defaultAddress = "http://localhost:8620"
-	// addressVariable is the environment variable that replaces defaultAddress.
-	addressVariable = "PHOENIX_ADDRESS"
 )
 
 // version is set at build time with -ldflags "-X main.version=…".
 var version string
 
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
-// usageError is a mistake in how the command was called.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
+const exitCodes = `Exit codes:
+  0  done
+  1  failed; an audit log that was edited; differences found by policies diff
+  2  called wrongly, or refused as a wrong request
+  3  not found
+  4  not logged in, or not allowed
+  5  the state does not allow it, or somebody changed it meanwhile
+  6  the control plane does not answer`
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "phoenixctl",
-		Short: "Show where a metrics bill comes from and what would make it smaller",
-		Long: "phoenixctl asks the phoenix_control extension of a collector which metrics cost most,\n" +
-			"how fast they grow, and which labels to drop.",
+		Short: "Show where a metrics bill comes from, and make it smaller",
+		Long: "phoenixctl asks the phoenix_control extension of a collector what metrics cost, which labels to\n" +
+			"drop and what that saves, and changes the policies that drop them.\n\n" + exitCodes,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().String("address", envOr(addressVariable, defaultAddress),
-		"address of the control plane (environment: "+addressVariable+")")
+	addConnectionFlags(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newTopCommand(), newRulesCommand(), newVersionCommand())
+	root.AddGroup(&cobra.Group{ID: groupData, Title: "What it costs, and what to do:"},
+		&cobra.Group{ID: groupPlane, Title: "The control plane:"})
+	for _, c := range []*cobra.Command{newTopCommand(), newPoliciesCommand(), newSavingsCommand(), newCostsCommand(), newRulesCommand()} {
+		c.GroupID = groupData
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{
+		newLoginCommand(), newContextCommand(), newWhoAmICommand(), newSystemCommand(), newKillCommand(), newEventsCommand(),
+		newKeysCommand(), newAuditCommand(), newBackupCommand(), newRestoreCommand(),
+	} {
+		c.GroupID = groupPlane
+		root.AddCommand(c)
+	}
+	root.AddCommand(newVersionCommand())
 	return root
+}
+
+// The groups of commands in the help.
+const (
+	groupData  = "data"
+	groupPlane = "plane"
+)
+
+// family is a command that only holds others.
+func family(use, short string, members ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  knownCommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(members...)
+	return cmd
 }
 
 func envOr(name, otherwise string) string {
@@ -109,59 +125,4 @@ func currentVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-// exitCode tells mistakes of the caller from failures. What the API refuses
-// with 400 was asked wrongly.
-func exitCode(err error) int {
-	var (
-		wrongUse usageError
-		problem  *api.Problem
-	)
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &wrongUse), errors.As(err, &problem) && problem.Status == http.StatusBadRequest:
-		return exitUsage
-	default:
-		return exitError
-	}
-}
-
-// printError says what went wrong, on what, and what to do about it.
-func printError(w io.Writer, err error) {
-	var (
-		problem     *api.Problem
-		unreachable *api.UnreachableError
-		wrongUse    usageError
-	)
-	switch {
-	case err == nil:
-	case errors.As(err, &problem):
-		printProblem(w, problem)
-	case errors.As(err, &unreachable):
-		_, _ = fmt.Fprintf(w, "Error: %s\n"+
-			"Start a collector with the phoenix_control extension, for example `make run`, or give --address.\n", printable(err.Error()))
-	case errors.As(err, &wrongUse):
-		_, _ = fmt.Fprintf(w, "Error: %s\nSee phoenixctl --help.\n", printable(err.Error()))
-	default:
-		_, _ = fmt.Fprintf(w, "Error: %s\n", printable(err.Error()))
-	}
-}
-
-func printProblem(w io.Writer, p *api.Problem) {
-	detail := p.Detail
-	if detail == "" {
-		detail = fmt.Sprintf("%d %s", p.Status, p.Title)
-	}
-	_, _ = fmt.Fprintf(w, "Error: %s\n", printable(detail))
-	for _, f := range p.Errors {
-		_, _ = fmt.Fprintf(w, "  %s: %s\n", printable(f.Parameter), printable(f.Detail))
-	}
-	if len(p.Suggestions) > 0 {
-		_, _ = fmt.Fprintln(w, "Did you mean:")
-		for _, s := range p.Suggestions {
-			_, _ = fmt.Fprintf(w, "  %s\n", printable(s))
-		}
-	}
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,26 +10,33 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
-	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/api/client"
+	pb "github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 )
 
 const (
 	defaultTopLimit = 20
+	maxTopLimit     = 10_000
 	defaultInterval = 2 * time.Second
-	// completionTimeout bounds how long a shell waits for metric names.
-	completionTimeout = time.Second
 )
+
+const orderPoints = "points"
+
+// orders are what a list is sorted by, the default first.
+var orders = []string{"series", "saving", "growth", orderPoints, "streams", "name"}
 
 // topOptions are the flags of phoenixctl top and its argument.
 type topOptions struct {
 	metric   string
-	output   string
+	output   *output
 	watch    bool
 	interval time.Duration
 	since    time.Duration
 	point    string
 	group    string
+	filter   string
 	limit    int
 	sort     string
 }
@@ -47,27 +54,31 @@ func newTopCommand() *cobra.Command {
 		Example: "  phoenixctl top\n" +
 			"  phoenixctl top 'http.*' --sort saving\n" +
 			"  phoenixctl top http.server.request.duration\n" +
+			"  phoenixctl top --filter 'type = \"histogram\" AND series > 1000'\n" +
 			"  phoenixctl top --watch --since 5m",
 		Args:              usage(cobra.MaximumNArgs(1)),
-		ValidArgsFunction: completeMetric,
+		ValidArgsFunction: firstOnly(metricNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.metric = args[0]
 			}
-			return runTop(cmd.Context(), cmd, o)
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			return ask(o.run)(cmd, args)
 		},
 	}
+	o.output = outputFlag(cmd, outputs...)
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", outputTable, "output format: "+strings.Join(outputs, ", "))
 	f.BoolVarP(&o.watch, "watch", "w", false, "show again at every interval until interrupted")
 	f.DurationVar(&o.interval, "interval", defaultInterval, "time between two answers with --watch")
 	f.DurationVar(&o.since, "since", 0, "count only series seen in this time, such as 5m (default: the whole window)")
 	f.StringVar(&o.point, "point", "", "ask only this measuring point")
 	f.StringVar(&o.group, "group", "", "show only budget groups that match this pattern")
+	f.StringVar(&o.filter, "filter", "", "conditions on metric, group, type, unit, series, streams, saving, growing, exceeded, joined by AND")
 	f.IntVarP(&o.limit, "limit", "n", defaultTopLimit, "how many metrics to show")
-	f.StringVar(&o.sort, "sort", string(api.OrderSeries), "sort by "+strings.Join(orderNames(), ", "))
-	completeWith(cmd, "output", outputs)
-	completeWith(cmd, "sort", orderNames())
+	f.StringVar(&o.sort, "sort", orders[0], "sort by "+strings.Join(orders, ", "))
+	completeWith(cmd, "sort", orders)
 	return cmd
 }
 
@@ -75,33 +86,30 @@ func newTopCommand() *cobra.Command {
 func (o *topOptions) validate(cmd *cobra.Command) error {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	if !slices.Contains(outputs, o.output) {
-		fault("--output must be one of %s, got %q", strings.Join(outputs, ", "), o.output)
-	}
 	if o.interval <= 0 {
 		fault("--interval must be positive, got %s", o.interval)
 	}
 	if o.since < 0 {
 		fault("--since must be positive, got %s", o.since)
 	}
-	if o.limit < 1 || o.limit > api.MaxLimit {
-		fault("--limit must be from 1 to %d, got %d", api.MaxLimit, o.limit)
+	if o.limit < 1 || o.limit > maxTopLimit {
+		fault("--limit must be from 1 to %d, got %d", maxTopLimit, o.limit)
 	}
-	if !slices.Contains(orderNames(), o.sort) {
-		fault("--sort must be one of %s, got %q", strings.Join(orderNames(), ", "), o.sort)
+	if !slices.Contains(orders, o.sort) {
+		fault("--sort must be one of %s, got %q", strings.Join(orders, ", "), o.sort)
 	}
 	if cmd.Flags().Changed("interval") && !o.watch {
 		fault("--interval needs --watch")
 	}
 	if o.oneMetric() {
-		for _, name := range []string{"limit", "sort"} {
+		for _, name := range []string{"limit", "sort", "filter"} {
 			if cmd.Flags().Changed(name) {
 				fault("--%s does not apply to one metric", name)
 			}
 		}
 	}
 	if len(faults) > 0 {
-		return usageError{fmt.Errorf("%s", strings.Join(faults, "; "))}
+		return usageError{errors.New(strings.Join(faults, "; "))}
 	}
 	return nil
 }
@@ -109,102 +117,43 @@ func (o *topOptions) validate(cmd *cobra.Command) error {
 // oneMetric says whether the argument names a metric instead of a pattern.
 func (o *topOptions) oneMetric() bool { return o.metric != "" && !strings.ContainsAny(o.metric, "*?") }
 
-func runTop(ctx context.Context, cmd *cobra.Command, o *topOptions) error {
-	if err := o.validate(cmd); err != nil {
-		return err
-	}
-	client, err := newClient(cmd)
-	if err != nil {
-		return err
-	}
-	show := func(ctx context.Context, w io.Writer) error {
-		answer, err := o.ask(ctx, client)
-		if err != nil {
-			return err
-		}
-		return o.print(w, answer)
-	}
+func (o *topOptions) run(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+	show := func(ctx context.Context, w io.Writer) error { return o.show(ctx, w, c) }
 	if o.watch {
-		return watch(ctx, screenOf(cmd, o.output), o.interval, show)
+		return watch(ctx, screenOf(cmd, o.output.value), o.interval, show)
 	}
 	return show(ctx, cmd.OutOrStdout())
 }
 
-func newClient(cmd *cobra.Command) (*api.Client, error) {
-	address, err := cmd.Flags().GetString("address")
-	if err != nil {
-		return nil, err
+func (o *topOptions) show(ctx context.Context, w io.Writer, c *client.Client) error {
+	since := ""
+	if o.since > 0 {
+		since = o.since.String()
 	}
-	client, err := api.NewClient(address, nil)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return client, nil
-}
-
-func (o *topOptions) ask(ctx context.Context, client *api.Client) (json.RawMessage, error) {
+	var (
+		answer proto.Message
+		text   func(io.Writer) error
+	)
 	if o.oneMetric() {
-		return client.MetricCardinalityJSON(ctx, o.metric, api.MetricQuery{Point: o.point, Group: o.group, Since: o.since})
-	}
-	return client.CardinalityJSON(ctx, api.CardinalityQuery{
-		Point:  o.point,
-		Metric: o.metric,
-		Group:  o.group,
-		Sort:   api.Order(o.sort),
-		Limit:  o.limit,
-		Since:  o.since,
-	})
-}
-
-func (o *topOptions) print(w io.Writer, answer json.RawMessage) error {
-	switch {
-	case o.output == outputJSON:
-		return printJSON(w, answer)
-	case o.output == outputYAML:
-		return printYAML(w, answer)
-	case o.oneMetric():
-		var detail api.MetricCardinality
-		if err := json.Unmarshal(answer, &detail); err != nil {
-			return fmt.Errorf("decode the answer: %w", err)
+		metric, err := c.GetCardinality(ctx, &pb.GetCardinalityRequest{Metric: o.metric, Point: o.point, Group: o.group, Since: since})
+		if err != nil {
+			return err
 		}
-		return printMetric(w, &detail)
-	default:
-		var list api.CardinalityList
-		if err := json.Unmarshal(answer, &list); err != nil {
-			return fmt.Errorf("decode the answer: %w", err)
+		answer, text = metric, func(w io.Writer) error { return printMetric(w, metric) }
+	} else {
+		list, err := c.ListCardinality(ctx, &pb.ListCardinalityRequest{
+			Point:  o.point,
+			Metric: o.metric,
+			Group:  o.group,
+			Filter: o.filter,
+			Sort:   o.sort,
+			Limit:  uint32(o.limit), //nolint:gosec // validate bounds it
+			Since:  since,
+		})
+		if err != nil {
+			return err
 		}
-		return printList(w, &list, api.Order(o.sort))
+		answer, text = list, func(w io.Writer) error { return printList(w, list, o.sort) }
 	}
-}
-
-func orderNames() []string {
-	names := make([]string, 0, len(api.Orders))
-	for _, o := range api.Orders {
-		names = append(names, string(o))
-	}
-	return names
-}
-
-// completeMetric offers the metrics of the control plane to the shell.
-func completeMetric(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
-	client, err := newClient(cmd)
-	if err != nil || len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
-	defer cancel()
-	list, err := client.Cardinality(ctx, api.CardinalityQuery{Metric: begin + "*", Sort: api.OrderName, Limit: 100})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, m := range list.Metrics {
-		names = append(names, printable(m.Metric))
-	}
-	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
-}
-
-func completeWith(cmd *cobra.Command, flag string, values []string) {
-	// It fails only for a flag that does not exist, which a test would show.
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	return o.output.print(w, answer, text)
 }

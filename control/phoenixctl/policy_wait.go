@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/phoenix-platform/phoenix/control/api/client"
+	pb "github.com/phoenix-platform/phoenix/control/api/phoenixv1"
+)
+
+const (
+	// defaultSettle is two intervals of a tag_consolidation processor.
+	defaultSettle = 30 * time.Second
+	// applyPatience is how long the data path may take to have a policy before a
+	// measurement is given up: normally it takes less than a second.
+	applyPatience = 30 * time.Second
+	// defaultPoll is the pause between two questions.
+	defaultPoll = time.Second
+)
+
+// waiting is how a command waits for the data path.
+type waiting struct {
+	wait    bool
+	timeout time.Duration
+	settle  time.Duration
+	poll    time.Duration
+	// since is when the first of several policies that are previewed together was
+	// seen to be measured.
+	since *time.Time
+}
+
+func waitFlags(cmd *cobra.Command, timeout time.Duration) *waiting {
+	w := &waiting{poll: defaultPoll}
+	f := cmd.Flags()
+	f.BoolVar(&w.wait, "wait", true, "wait for the data path, and show what it says")
+	f.DurationVar(&w.timeout, "timeout", timeout, "how long to wait")
+	f.DurationVar(&w.settle, "settle", defaultSettle, "measure at least this long, unless the numbers are complete before")
+	f.DurationVar(&w.poll, "poll", defaultPoll, "time between two looks")
+	_ = f.MarkHidden("poll") // it fails only for a flag that does not exist
+	return w
+}
+
+var (
+	errNotApplied  = errors.New("no processor applies it yet")
+	errNotMeasured = errors.New("nothing was measured yet")
+)
+
+// applied waits until every processor has the present revision.
+func (w *waiting) applied(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) (*pb.Policy, error) {
+	if !w.wait || p.GetState() != statePreview && p.GetState() != stateEnforced {
+		return p, nil
+	}
+	ref := refOf(p)
+	progress := newProgress(cmd)
+	defer progress.done()
+	err := w.until(ctx, w.timeout, func() (bool, error) {
+		progress.say("Waiting for the data path to apply %s", ref)
+		latest, err := c.GetPolicy(ctx, &pb.GetPolicyRequest{Namespace: ref.namespace, Name: ref.name})
+		if err != nil {
+			return false, err
+		}
+		p = latest
+		return p.GetStatus().GetApplied(), nil
+	})
+	if errors.Is(err, errTimeout) {
+		err = unapplied(p, w.timeout)
+	}
+	return p, err
+}
+
+// unapplied says what stands in the way.
+func unapplied(p *pb.Policy, waited time.Duration) error {
+	err := fmt.Errorf("%s: %w, after %s", refOf(p), errNotApplied, shortDuration(waited))
+	if warnings := p.GetStatus().GetWarnings(); len(warnings) > 0 {
+		return fmt.Errorf("%w: %s", err, strings.Join(warnings, "; "))
+	}
+	return err
+}
+
+// previewed waits for the measurement of a policy and shows it.
+func (w *waiting) previewed(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) error {
+	printWarnings(cmd.ErrOrStderr(), p.GetStatus().GetWarnings())
+	if !w.wait {
+		return nil
+	}
+	s, err := w.measured(ctx, cmd, c, p)
+	if s != nil {
+		if e := printSaving(cmd.OutOrStdout(), s); e != nil {
+			return e
+		}
+	}
+	return err
+}
+
+// measured waits until the saving of a policy is complete, or was measured for
+// long enough. It returns the last saving also with an error.
+func (w *waiting) measured(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) (*pb.PolicySaving, error) {
+	ref := refOf(p)
+	progress := newProgress(cmd)
+	defer progress.done()
+	var (
+		saving *pb.PolicySaving
+		begun  = time.Now()
+		since  time.Time
+		idle   bool
+	)
+	err := w.until(ctx, w.timeout, func() (bool, error) {
+		s, err := c.GetSaving(ctx, &pb.GetSavingRequest{Namespace: ref.namespace, Name: ref.name})
+		if err != nil {
+			return false, fmt.Errorf("measure %s: %w", ref, err)
+		}
+		saving = s
+		if measuring(s, p) {
+			if since.IsZero() {
+				since = w.begun(time.Now())
+			}
+			progress.say("Measuring %s: %s series saved so far", ref, between(s.GetSeriesSaved()))
+			return s.GetComplete() || time.Since(since) >= w.settle, nil
+		}
+		progress.say("Waiting for the first measurement of %s", ref)
+		if time.Since(begun) > min(applyPatience, w.timeout) {
+			latest, err := c.GetPolicy(ctx, &pb.GetPolicyRequest{Namespace: ref.namespace, Name: ref.name})
+			if err != nil {
+				return false, err
+			}
+			if idle = !latest.GetStatus().GetApplied(); idle {
+				return false, unapplied(latest, time.Since(begun))
+			}
+		}
+		return false, nil
+	})
+	if errors.Is(err, errTimeout) && since.IsZero() {
+		return saving, fmt.Errorf("%s: %w, after %s", ref, errNotMeasured, shortDuration(w.timeout))
+	}
+	if errors.Is(err, errTimeout) {
+		return saving, nil // what there is, which says that it is not complete
+	}
+	return saving, err
+}
+
+// begun is when the measurement of a policy was first seen: of several, that of
+// the first.
+func (w *waiting) begun(now time.Time) time.Time {
+	if w.since == nil {
+		return now
+	}
+	if w.since.IsZero() {
+		*w.since = now
+	}
+	return *w.since
+}
+
+// measuring says whether a saving is of the data path and of this revision.
+func measuring(s *pb.PolicySaving, p *pb.Policy) bool {
+	return s.GetSince() != nil && s.GetRevision() == p.GetRevision() && s.GetStreamsIn() > 0
+}
+
+// enforced waits until the data path applies a policy, and shows before and
+// after.
+func (w *waiting) enforced(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) error {
+	printWarnings(cmd.ErrOrStderr(), p.GetStatus().GetWarnings())
+	if !w.wait {
+		return nil
+	}
+	p, err := w.applied(ctx, cmd, c, p)
+	if err != nil {
+		return err
+	}
+	short := *w
+	short.since = nil // each is enforced when its turn comes
+	short.settle = min(w.settle, w.timeout/2)
+	s, err := short.measured(ctx, cmd, c, p)
+	if s != nil && s.GetStreamsIn() > 0 {
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Streams before: %s. After: %s (%s less).\n",
+			count(s.GetStreamsIn()), count(s.GetStreamsOut()), fraction(s.GetStreamsIn()-s.GetStreamsOut(), s.GetStreamsIn()))
+		if e := printSaving(cmd.OutOrStdout(), s); e != nil {
+			return e
+		}
+	}
+	if errors.Is(err, errNotMeasured) {
+		_, e := fmt.Fprintln(cmd.ErrOrStderr(), "Warning: the data path applies it, and no point has matched its rules yet.")
+		return e
+	}
+	return err
+}
+
+var errTimeout = errors.New("timed out")
+
+// until looks again and again until what it waits for is there.
+func (w *waiting) until(ctx context.Context, timeout time.Duration, look func() (bool, error)) error {
+	end := time.Now().Add(timeout)
+	tick := time.NewTicker(max(w.poll, time.Millisecond))
+	defer tick.Stop()
+	for {
+		done, err := look()
+		switch {
+		case done, err != nil:
+			return err
+		case !time.Now().Before(end):
+			return errTimeout
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// progress is a line that is written over, on a terminal only.
+type progress struct {
+	w     io.Writer
+	shown bool
+}
+
+func newProgress(cmd *cobra.Command) *progress {
+	if file, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return &progress{w: file}
+	}
+	return &progress{}
+}
+
+func (p *progress) say(format string, args ...any) {
+	if p.w == nil {
+		return
+	}
+	p.shown = true
+	_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s …", printable(fmt.Sprintf(format, args...)))
+}
+
+func (p *progress) done() {
+	if p.shown {
+		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
