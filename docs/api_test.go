@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,13 +42,13 @@ var chapters = []chapter{
 	{rpc: "APIKeys.CreateAPIKey", after: rememberKey},
 	{rpc: "APIKeys.ListAPIKeys"},
 	{rpc: "APIKeys.GetAPIKey"},
-	{rpc: "Cardinality.ListCardinality"},
+	{rpc: "Cardinality.ListCardinality", before: waitCounted},
 	{rpc: "Cardinality.GetCardinality"},
 	{rpc: "PriceModels.PutPriceModel"},
 	{rpc: "PriceModels.ActivatePriceModel"},
 	{rpc: "PriceModels.GetPriceModel"},
 	{rpc: "PriceModels.ListPriceModels"},
-	{rpc: "Costs.GetCosts"},
+	{rpc: "Costs.GetCosts", before: waitBilled},
 	{rpc: "Costs.ListCosts"},
 	{rpc: "Costs.GetHistory"},
 	{rpc: "Savings.EstimateSaving"},
@@ -232,6 +233,28 @@ func waitReported(s *story) {
 	})
 }
 
+// sentSeries is what the service sends.
+const sentSeries = pods * (routes*codes + 1)
+
+func waitCounted(s *story) {
+	s.until("/api/v1/cardinality", func(v map[string]any) bool {
+		points, _ := v["points"].([]any)
+		for _, p := range points {
+			if p.(map[string]any)["series"] != float64(sentSeries) {
+				return false
+			}
+		}
+		return len(points) == 2
+	})
+}
+
+func waitBilled(s *story) {
+	s.until("/api/v1/costs", func(v map[string]any) bool {
+		warnings, _ := v["warnings"].([]any)
+		return v["series"] == float64(sentSeries) && len(warnings) == 0
+	})
+}
+
 const dropPod = "/api/v1/policies/shop/drop-pod"
 
 func waitApplied(s *story) {
@@ -273,8 +296,9 @@ func (s *story) send(method, path, body string) {
 		header: http.Header{"Content-Type": {"application/json"}},
 	}
 	a, err := c.do(s.Context(), s.address)
-	assert.NoError(s, err)
-	assert.Equal(s, 2, a.code/100, "%s", a.body)
+	if assert.NoError(s, err) {
+		assert.Equal(s, 2, a.code/100, "%s", a.body)
+	}
 }
 
 // The table of reasons is that of the code.
@@ -285,7 +309,7 @@ func TestReasonsOfTheReference(t *testing.T) {
 	require.GreaterOrEqual(t, len(rows), 18)
 	for _, row := range rows {
 		f := fault.New(fault.Reason(row[1]), "")
-		assert.Equal(t, fmt.Sprint(f.HTTPStatus()), row[2], row[1])
+		assert.Equal(t, strconv.Itoa(f.HTTPStatus()), row[2], row[1])
 		code := regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(f.Code().String(), "${1}_$2")
 		assert.Equal(t, strings.ToUpper(code), row[3], row[1])
 	}

@@ -63,13 +63,13 @@ func startCollector(t *testing.T) (address string) {
 	startComponent(t, control, host)
 
 	egress := startProcessor(t, host, cardinalityprocessor.NewFactory(), "egress", consumertest.NewNop(), map[string]any{
-		"point": "egress", "control": "phoenix_control",
+		"point": "egress", "control": "phoenix_control", "window": "2s", "sub_windows": 2,
 	})
 	consolidation := startProcessor(t, host, tagconsolidationprocessor.NewFactory(), "", egress, map[string]any{
 		"control": "phoenix_control", "interval": "1s", "staleness": "2s", "heartbeat": "1s", "writer": "none",
 	})
 	ingest := startProcessor(t, host, cardinalityprocessor.NewFactory(), "ingest", consolidation, map[string]any{
-		"point": "ingest", "control": "phoenix_control",
+		"point": "ingest", "control": "phoenix_control", "window": "2s", "sub_windows": 2,
 		"limits": []any{map[string]any{"match": "http.*", "max_series": 100}},
 	})
 	require.NoError(t, control.(extensioncapabilities.PipelineWatcher).Ready())

@@ -90,7 +90,9 @@ func TestTop(t *testing.T) {
 		requireGolden(t, golden, transcript(t, server, args...))
 	}
 	// Two points, groups, limits, trends and an overflow
-	f("list.txt", two, "top")
+	f("list.txt", two, "top", "--all-points")
+	// Where the series come from, unless another point is asked for
+	f("list_default.txt", two, "top")
 	// One point, no groups: the columns go
 	f("list_one_point.txt", one, "top", "--sort", "saving")
 	// Neither limits, trends nor estimates
@@ -99,13 +101,13 @@ func TestTop(t *testing.T) {
 	f("list_points.txt", one, "top", "-n", "2", "--sort", "points", "--since", "5m")
 	// A pattern, a point and a group
 	f("list_filtered.txt", two, "top", "*.calls", "--point", "export", "--group", "c*t")
-	f("list_nothing.txt", two, "top", "none*")
+	f("list_nothing.txt", two, "top", "none*", "--all-points")
 	f("list_unmeasured.txt", controltest.Serve(t), "top")
-	f("list.json", two, "top", "-o", "json", "-n", "1")
-	f("list.yaml", two, "top", "-o", "yaml", "-n", "1")
+	f("list.json", two, "top", "--all-points", "-o", "json", "-n", "1")
+	f("list.yaml", two, "top", "--all-points", "-o", "yaml", "-n", "1")
 	// One metric: its labels, and those that save only together
-	f("metric.txt", two, "top", "http.server.request.duration")
-	f("metric_groups.txt", two, "top", "db.client.calls")
+	f("metric.txt", two, "top", "http.server.request.duration", "--all-points")
+	f("metric_groups.txt", two, "top", "db.client.calls", "--all-points")
 	f("metric.json", two, "top", "process.runtime/heap", "-o", "json")
 	f("metric.yaml", two, "top", "process.runtime/heap", "-o", "yaml")
 }

@@ -29,16 +29,17 @@ var orders = []string{"series", "saving", "growth", orderPoints, "streams", "nam
 
 // topOptions are the flags of phoenixctl top and its argument.
 type topOptions struct {
-	metric   string
-	output   *output
-	watch    bool
-	interval time.Duration
-	since    time.Duration
-	point    string
-	group    string
-	filter   string
-	limit    int
-	sort     string
+	metric     string
+	output     *output
+	watch      bool
+	interval   time.Duration
+	since      time.Duration
+	point      string
+	everywhere bool
+	group      string
+	filter     string
+	limit      int
+	sort       string
 }
 
 func newTopCommand() *cobra.Command {
@@ -73,7 +74,8 @@ func newTopCommand() *cobra.Command {
 	f.BoolVarP(&o.watch, "watch", "w", false, "show again at every interval until interrupted")
 	f.DurationVar(&o.interval, "interval", defaultInterval, "time between two answers with --watch")
 	f.DurationVar(&o.since, "since", 0, "count only series seen in this time, such as 5m (default: the whole window)")
-	f.StringVar(&o.point, "point", "", "ask only this measuring point")
+	f.StringVar(&o.point, "point", "", "ask only this measuring point (default: ingest if there is one, else all)")
+	f.BoolVar(&o.everywhere, "all-points", false, "ask all measuring points")
 	f.StringVar(&o.group, "group", "", "show only budget groups that match this pattern")
 	f.StringVar(&o.filter, "filter", "", "conditions on metric, group, type, unit, series, streams, saving, growing, exceeded, joined by AND")
 	f.IntVarP(&o.limit, "limit", "n", defaultTopLimit, "how many metrics to show")
@@ -97,6 +99,9 @@ func (o *topOptions) validate(cmd *cobra.Command) error {
 	}
 	if !slices.Contains(orders, o.sort) {
 		fault("--sort must be one of %s, got %q", strings.Join(orders, ", "), o.sort)
+	}
+	if o.point != "" && o.everywhere {
+		fault("--point and --all-points exclude each other")
 	}
 	if cmd.Flags().Changed("interval") && !o.watch {
 		fault("--interval needs --watch")
@@ -125,6 +130,25 @@ func (o *topOptions) run(ctx context.Context, cmd *cobra.Command, c *client.Clie
 	return show(ctx, cmd.OutOrStdout())
 }
 
+// ingest is the point that is shown unless another one is asked for: where the
+// series come from is seen before anything takes them away.
+const ingest = "ingest"
+
+// place is the measuring point to ask, empty for all.
+func (o *topOptions) place(ctx context.Context, c *client.Client) (string, error) {
+	if o.point != "" || o.everywhere {
+		return o.point, nil
+	}
+	list, err := c.ListCardinality(ctx, &pb.ListCardinalityRequest{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if slices.ContainsFunc(list.GetPoints(), func(p *pb.Point) bool { return p.GetPoint() == ingest }) {
+		return ingest, nil
+	}
+	return "", nil
+}
+
 func (o *topOptions) show(ctx context.Context, w io.Writer, c *client.Client) error {
 	since := ""
 	if o.since > 0 {
@@ -134,15 +158,19 @@ func (o *topOptions) show(ctx context.Context, w io.Writer, c *client.Client) er
 		answer proto.Message
 		text   func(io.Writer) error
 	)
+	point, err := o.place(ctx, c)
+	if err != nil {
+		return err
+	}
 	if o.oneMetric() {
-		metric, err := c.GetCardinality(ctx, &pb.GetCardinalityRequest{Metric: o.metric, Point: o.point, Group: o.group, Since: since})
+		metric, err := c.GetCardinality(ctx, &pb.GetCardinalityRequest{Metric: o.metric, Point: point, Group: o.group, Since: since})
 		if err != nil {
 			return err
 		}
 		answer, text = metric, func(w io.Writer) error { return printMetric(w, metric) }
 	} else {
 		list, err := c.ListCardinality(ctx, &pb.ListCardinalityRequest{
-			Point:  o.point,
+			Point:  point,
 			Metric: o.metric,
 			Group:  o.group,
 			Filter: o.filter,

@@ -115,7 +115,7 @@ func (p *Publisher) lookAtFile() error {
 	// If the API holds the switch the file makes no difference to the rules. A
 	// file that goes before the store was read leaves what is not known.
 	fresh := turned && !p.content.kill.On && (file.there || p.content.known)
-	status := p.publish(fresh)
+	status, fresh := p.publish(fresh)
 	p.mu.Unlock()
 	p.tell(fresh, status)
 	if turned {

@@ -34,9 +34,10 @@ func TestTheFileTurnsAllOffWithinASecond(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("the bill is wrong\nsecond line"), 0o600))
 	t.Log(within(t, time.Second, "all off", func() bool { return len(p.Policy().Rules) == 0 }))
 	assert.Greater(t, p.Policy().Version, version)
+	assert.True(t, p.Policy().Urgent, "processors do not wait for the edge of an interval")
 	k := p.Status().Kill
 	assert.Equal(t, publish.KillState{Engaged: true, Source: "file", Reason: "the bill is wrong", At: k.At, By: "file"}, k)
-	version = p.Policy().Version
+	off := p.Policy()
 
 	put(t, s, "a", "y", store.StateEnforced, spec(0, "m"))
 	write(t, s, func(ctx context.Context, tx store.Tx) error {
@@ -47,13 +48,14 @@ func TestTheFileTurnsAllOffWithinASecond(t *testing.T) {
 	assert.Equal(t, "by hand; file: the bill is wrong", p.Status().Kill.Reason)
 	require.NoError(t, os.Remove(file))
 	within(t, time.Second, "the file to be gone", func() bool { return p.Status().Kill.Source == "api" })
-	assert.Empty(t, p.Policy().Rules, "the API still says so")
+	assert.Same(t, off, p.Policy(), "the API still says so, and nothing else makes a difference")
 	write(t, s, func(ctx context.Context, tx store.Tx) error {
 		_, err := tx.SetKillSwitch(ctx, store.KillSwitchUpdate{On: false, Reason: "fixed"}, entry)
 		return err
 	})
 	within(t, time.Second, "all on again", func() bool { return len(p.Policy().Rules) == 2 })
-	assert.Greater(t, p.Policy().Version, version)
+	assert.Greater(t, p.Policy().Version, off.Version)
+	assert.False(t, p.Policy().Urgent)
 	assert.False(t, p.Status().Kill.Engaged)
 	assert.Empty(t, p.Status().Kill.Source)
 	assert.Equal(t, "fixed", p.Status().Kill.Reason)

@@ -48,8 +48,9 @@ type Settings struct {
 
 const (
 	defaultPoll = 250 * time.Millisecond
-	// storeTimeout bounds one look at the store, so that one that hangs is noticed.
-	storeTimeout = 5 * time.Second
+	// storeTimeout bounds one look at the store, so that one that hangs is noticed;
+	// readTimeout bounds reading all policies.
+	storeTimeout, readTimeout = 5 * time.Second, 30 * time.Second
 	// maxRecords bounds the snapshots of which is known what they hold.
 	maxRecords = 1024
 )
@@ -220,9 +221,7 @@ func (p *Publisher) release() { <-p.turn }
 
 // refresh reads the store if it has another version. The caller has turn.
 func (p *Publisher) refresh(parent context.Context) error {
-	ctx, cancel := context.WithTimeout(parent, storeTimeout)
-	defer cancel()
-	version, err := p.settings.Store.PolicyVersion(ctx)
+	version, err := bounded(parent, storeTimeout, p.settings.Store.PolicyVersion)
 	if err == nil && p.read && version == p.storeVersion {
 		p.answered(nil)
 		return nil
@@ -230,7 +229,7 @@ func (p *Publisher) refresh(parent context.Context) error {
 	began := time.Now()
 	var set store.PolicySet
 	if err == nil {
-		set, err = p.settings.Store.PoliciesInForce(ctx)
+		set, err = bounded(parent, readTimeout, p.settings.Store.PoliciesInForce)
 	}
 	if err == nil {
 		p.storeVersion, p.read = set.Version, true
@@ -242,6 +241,13 @@ func (p *Publisher) refresh(parent context.Context) error {
 	p.answered(err)
 	p.observe(began, err)
 	return err
+}
+
+// bounded asks the store for something and does not wait for ever.
+func bounded[T any](ctx context.Context, limit time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return ask(ctx)
 }
 
 func (p *Publisher) observe(began time.Time, err error) {

@@ -27,26 +27,28 @@ func (p *Publisher) took(changed bool, kill store.KillSwitch) error {
 	next.known, next.storeVersion, next.kill = true, p.storeVersion, kill
 	p.mu.Lock()
 	p.content = next
-	status := p.publish(changed)
+	status, fresh := p.publish(changed)
 	p.mu.Unlock()
 	p.warn(before, next.leftOut)
-	p.tell(changed, status)
+	p.tell(fresh, status)
 	return nil
 }
 
 // publish makes the snapshot of content and file the current one. Unless a new
 // one is needed it keeps the rules and the version, and tells only what else is
-// new. The caller has mu.
-func (p *Publisher) publish(fresh bool) Status {
+// new; it returns which it did. The caller has mu.
+func (p *Publisher) publish(fresh bool) (Status, bool) {
 	present := p.current.Load()
 	next := &publication{snapshot: present.snapshot, rules: p.content.rules, status: present.status}
 	kill := p.killState()
+	// While all is off nothing else makes a difference.
+	fresh = fresh && (!kill.Engaged || !present.snapshot.Urgent)
 	if fresh {
 		// Not less than the version of the store, so that people find one by the other.
 		p.version = max(p.version+1, p.content.storeVersion)
 		next.snapshot = &policy.Snapshot{Version: p.version, Rules: p.content.rules}
-		if kill.Engaged {
-			next.snapshot.Rules = []policy.Rule{}
+		if kill.Engaged { // at once; what comes back when it is released may wait for an edge
+			next.snapshot.Rules, next.snapshot.Urgent = []policy.Rule{}, true
 		}
 		next.status.PublishedAt = p.settings.Now()
 		p.record()
@@ -57,7 +59,7 @@ func (p *Publisher) publish(fresh bool) Status {
 	s.Version, s.StoreVersion, s.Rules = p.version, p.content.storeVersion, len(next.snapshot.Rules)
 	s.Preview, s.Enforced, s.LeftOut, s.Kill = p.content.preview, p.content.enforced, p.content.leftOut, kill
 	p.current.Store(next)
-	return *s
+	return *s, fresh
 }
 
 // record notes what the new version holds. What was noted of versions before the

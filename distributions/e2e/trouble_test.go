@@ -175,10 +175,11 @@ func (c *troubled) begin(t *testing.T, run int) {
 		if err != nil {
 			return err
 		}
-		if answer.Body.Close(); answer.StatusCode != http.StatusOK {
-			return errors.New(answer.Status)
+		err = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			err = errors.New(answer.Status)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -247,7 +248,10 @@ func (c *troubled) useControl(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		if answer.Body.Close(); answer.StatusCode != do.status {
+		if err := answer.Body.Close(); err != nil {
+			return err
+		}
+		if answer.StatusCode != do.status {
 			return fmt.Errorf("%s %s: %s", do.method, policy, answer.Status)
 		}
 	}
@@ -330,8 +334,8 @@ func troubledBatch(pods string, began, now time.Time, n int) pmetric.Metrics {
 		p.SetStartTimestamp(pcommon.NewTimestampFromTime(began))
 		p.SetTimestamp(pcommon.NewTimestampFromTime(now))
 		p.ExplicitBounds().FromRaw(bounds)
-		p.BucketCounts().FromRaw([]uint64{uint64(n), uint64(n), 0}) //nolint:gosec // n counts from 0
-		p.SetCount(2 * uint64(n))                                   //nolint:gosec // as above
+		p.BucketCounts().FromRaw([]uint64{uint64(n), uint64(n), 0})
+		p.SetCount(2 * uint64(n))
 		p.Attributes().PutStr("pod", fmt.Sprintf("%s-%d", pods, i))
 	}
 	for pod := range 12 {

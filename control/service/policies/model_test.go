@@ -253,7 +253,7 @@ func drawStep(t *rapid.T, m *model) step {
 		}).Draw(t, "verb"),
 		to: rapid.IntRange(0, len(m.history[k])+1).Draw(t, "to"),
 	}
-	switch s.verb { //nolint:exhaustive // the others have no such option
+	switch s.verb {
 	case access.Create:
 		s.force = rapid.Bool().Draw(t, "preview")
 	case access.Update, access.Enforce:
@@ -274,7 +274,9 @@ func drawStep(t *rapid.T, m *model) step {
 func TestPoliciesAreAsTheModelSays(t *testing.T) {
 	dir, number := t.TempDir(), 0
 	rapid.Check(t, func(rt *rapid.T) {
-		number++
+		if number++; raceEnabled && number > 10 {
+			return // the database is many times slower there
+		}
 		r := newRigIn(t, filepath.Join(dir, strconv.Itoa(number)), func(s *policies.Settings) {
 			s.PreviewWindow = func() time.Duration { return window }
 		})

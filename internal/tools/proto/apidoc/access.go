@@ -18,11 +18,11 @@ type permission struct {
 var roles = [4]string{"viewer", "editor", "operator", "admin"}
 
 func readPermissions(name string) ([]permission, error) {
-	file, err := os.Open(name) //nolint:gosec // a file of the repository
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	var all []permission
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
@@ -116,5 +116,5 @@ func accessText(method string, permissions []permission) (string, error) {
 	}
 	return roles[least] + map[string]string{
 		"own": " of the namespace", "any": " of any namespace", "all": " of all namespaces",
-	}[p.Roles[least]] + fmt.Sprintf(" (`%s` `%s`)", p.Resource, p.Verb), nil
+	}[p.Roles[least]] + fmt.Sprintf(" (%#q %#q)", p.Resource, p.Verb), nil
 }

@@ -40,7 +40,7 @@ type messageDoc struct {
 
 type fieldDoc struct {
 	Name, Type, Meaning string
-	// In is path, query, body or gRPC only; empty in messages.
+	// In is path, query, body (a field of it) or the body (all of it); empty in messages.
 	In string
 }
 
@@ -104,7 +104,9 @@ func requestFields(in protoreflect.MessageDescriptor, r route) []fieldDoc {
 		switch {
 		case slices.Contains(inPath, doc.Name):
 			doc.In = "path"
-		case r.Body == "*" || r.Body == doc.Name:
+		case r.Body == doc.Name:
+			doc.In = "the body"
+		case r.Body == "*":
 			doc.In = "body"
 		default:
 			doc.In = "query"
