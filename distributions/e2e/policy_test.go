@@ -86,7 +86,7 @@ func (d *demo) get(ctx context.Context, path string, answer any) error {
 		return err
 	}
 	body, err := io.ReadAll(response.Body)
-	if err = errors.Join(err, response.Body.Close()); err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
