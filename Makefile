@@ -174,6 +174,8 @@ generate: $(TOOLS)/builder $(TOOLS)/mdatagen $(PROTO_TOOLS) ## Generate code: th
 	sed -i.bak -E 's|^(\t\tVersion: +)".*",$$|\1version,|' $(DIST)/main.go
 	rm $(DIST)/main.go.bak
 	gofmt -w $(DIST)/*.go
+	echo "apidoc docs/api-reference.md"
+	go run -C internal/tools/proto ./apidoc -root ../../..
 
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint ## Format the code (gofumpt, goimports)
