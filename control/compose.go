@@ -50,12 +50,13 @@ func (p *Plane) compose() error {
 
 func (p *Plane) newAPI() (*api.Server, error) {
 	s, administration := p.settings, p.administration()
+	p.killSwitch = administration.KillSwitch
 	return api.New(api.Settings{
 		Policies:    p.policies,
 		Cardinality: p.insight.Cardinality, Costs: p.insight.Costs, Savings: p.insight.Savings, PriceModels: p.insight.PriceModels,
 		APIKeys: administration.APIKeys, Audit: administration.Audit, Events: administration.Events, System: administration.System,
 		Guard: p.core.Guard, Limiter: p.core.Limiter, Keys: p.keys, Exposure: s.Exposure, Authenticate: s.Authenticate, Origins: s.Origins,
-		Ready: p.ready.Load, Refused: p.refused, Touch: p.keys.Touch,
+		Ready: p.ready.Load, Refused: p.refused, NotAudited: p.telemetry.notAudited, Touch: p.keys.Touch,
 		Observer: p.telemetry, TracerProvider: s.Telemetry.TracerProvider, Logger: p.logger,
 		Timeout: s.RequestTimeout, Grace: s.Grace, MaxBody: s.MaxBodyBytes, Now: s.Now,
 	})

@@ -206,7 +206,7 @@ func TestAKillLosesNothing(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &verdict))
 	assert.True(t, verdict.Intact)
 	assert.GreaterOrEqual(t, verdict.Last, l.changes, "each change has its entry")
-	assert.Greater(t, l.changes, 5*kills)
+	assert.Greater(t, l.changes, kills, "it is killed while it works")
 	v.kill(t)
 	t.Logf("%d kills, %d acknowledged changes", kills, l.changes)
 }

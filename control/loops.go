@@ -16,6 +16,7 @@ func (p *Plane) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.loops.Go(func() { p.publisher.Run(ctx) })
+	p.loops.Go(func() { p.killSwitch.Run(ctx) })
 	p.loops.Go(func() { p.policies.Run(ctx) })
 	p.loops.Go(func() { p.keys.Run(ctx) })
 	p.loops.Go(func() { p.recorder.Run(ctx) })

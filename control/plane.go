@@ -47,6 +47,7 @@ type Plane struct {
 	core          *service.Core
 	keys          *admin.Keys
 	publisher     *publish.Publisher
+	killSwitch    *admin.KillSwitch
 	telemetry     *telemetry
 	policies      *policies.Service
 	insight       *insight.Services
@@ -86,7 +87,7 @@ func Open(ctx context.Context, s Settings) (_ *Plane, err error) {
 	if err := p.compose(); err != nil { //nolint:contextcheck // streams have the contexts of their requests
 		return nil, err
 	}
-	if err := p.publisher.Refresh(ctx); err != nil {
+	if err := p.publisher.Open(ctx); err != nil {
 		return nil, fmt.Errorf("publish the policies: %w", err)
 	}
 	p.start() //nolint:contextcheck // what runs from here on outlives the call

@@ -85,7 +85,7 @@ func TestEveryMetricIsEmitted(t *testing.T) {
 		assert.InDelta(t, 0, value("phoenix_control_policies", attribute.String("state", "enforced")), 0)
 		assert.InDelta(t, float64(plane.Policy().Version), value("phoenix_control_policy_version"), 0)
 		assert.InDelta(t, float64(plane.Policy().Version-1), value("phoenix_control_policy_lag"), 0)
-		assert.InDelta(t, 10, value("phoenix_control_refusals_not_audited"), 0)
+		assert.InDelta(t, 10+5, value("phoenix_control_refusals_not_audited"), 0)
 		assert.InDelta(t, 1265.919*8, value("phoenix_control_cost_month",
 			attribute.String("price_model", "mine"), attribute.String("currency", "EUR")), 1)
 		assert.InDelta(t, 1, value("phoenix_control_tap_offered", attribute.String("outcome", "offered")), 0)
@@ -116,6 +116,9 @@ func live(t *testing.T, plane *control.Plane) {
 	key := do(http.MethodPost, "/api/v1/apiKeys", `{"name":"x","grants":["viewer:*"]}`, http.StatusCreated).field(t, "secret").(string)
 	for range 30 { // 20 may be audited at once
 		do(http.MethodPost, "/api/v1/killSwitch:release", "{}", http.StatusForbidden, "Authorization", "Bearer "+key)
+	}
+	for range 5 { // of the same address, and refused before a service saw them
+		do(http.MethodGet, "/api/v1/system", "", http.StatusTooManyRequests, "Authorization", "Bearer phx_nonsense")
 	}
 	wanting, err := plane.TapHub().Want(tap.Selection{Point: "ingest", MaxBytes: 1})
 	require.NoError(t, err)

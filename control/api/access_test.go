@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,12 +168,16 @@ func TestWrongCredentialsAreLimitedByAddress(t *testing.T) {
 	limits.Refused = access.Rate{PerSecond: 0.001, Burst: 2}
 	limiter, err := access.NewLimiter(limits)
 	require.NoError(t, err)
-	w := newWorld(t, authenticated, func(s *api.Settings) { s.Limiter = limiter }).start()
-	for _, want := range []int{401, 401, 429, 429} {
+	var beyond atomic.Int64
+	w := newWorld(t, authenticated, func(s *api.Settings) {
+		s.Limiter, s.NotAudited = limiter, func(context.Context) { beyond.Add(1) }
+	}).start()
+	for _, want := range []int{401, 401, 429, 429, 429} {
 		got := w.send(http.MethodGet, "/api/v1/policies", "")
 		assert.Equal(t, want, got.StatusCode)
 	}
 	assert.Len(t, w.seen.audited, 2)
+	assert.EqualValues(t, 3, beyond.Load(), "those that the audit log does not get are counted")
 }
 
 func TestPagesOfOthers(t *testing.T) {

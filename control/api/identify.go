@@ -114,6 +114,7 @@ func (x *exchange) authenticate(ctx context.Context, c *access.Credentials, auth
 func (x *exchange) tell(r *access.Refusal) *fault.Fault {
 	unrecorded, err := x.server.Limiter.TakeRefusal(x.call.From, x.server.Now())
 	if err != nil {
+		x.server.NotAudited(x.ctx)
 		return fault.Of(err)
 	}
 	x.server.Refused(x.ctx, r, unrecorded)

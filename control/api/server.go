@@ -61,6 +61,9 @@ type Settings struct {
 	// for the audit log. The limit of refusals of the address was asked already;
 	// unrecorded is how many before this one were beyond it. It may block.
 	Refused func(ctx context.Context, r *access.Refusal, unrecorded uint64)
+	// NotAudited is told of each refusal that is beyond the limit of its address,
+	// which the audit log therefore does not get. Default: nobody is.
+	NotAudited func(context.Context)
 	// Touch is told that an API key was used. It does not block.
 	Touch func(keyID string)
 
@@ -105,6 +108,9 @@ func (s *Settings) complete() error {
 	}
 	if s.Refused == nil {
 		s.Refused = func(context.Context, *access.Refusal, uint64) {}
+	}
+	if s.NotAudited == nil {
+		s.NotAudited = func(context.Context) {}
 	}
 	if s.Touch == nil {
 		s.Touch = func(string) {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,57 @@ func TestACredentialStaysWithItsAddress(t *testing.T) {
 	assert.Empty(t, who("whoami", "--token-file", file+"x"))
 	assert.Empty(t, who("whoami", "--request-timeout", "-1s"))
 	assert.Contains(t, r.text.String(), "[exit 2]")
+}
+
+// Whoever has roles in one namespace only is led there.
+func TestTheUserOfANamespace(t *testing.T) {
+	r := newRigOf(t, "k8s.namespace.name")
+	t.Setenv("PHOENIX_CONFIG", filepath.Join(r.dir, "config.yaml"))
+	key := func(grants ...string) string {
+		t.Helper()
+		args := []string{"keys", "create", "k"}
+		for _, g := range grants {
+			args = append(args, "--grant", g)
+		}
+		return quietly(r, args...)
+	}
+	shop, two, all := key("editor:shop", "viewer:shop"), key("editor:shop", "viewer:web"), key("viewer:*")
+	const said = "Its namespace is shop, the only one of the key or token."
+	namespace := func(credential string, args ...string) string {
+		t.Helper()
+		r.text.Reset()
+		r.pipe(credential, append([]string{"login"}, args...)...)
+		_, file, err := loadContexts()
+		require.NoError(t, err)
+		return file.Contexts[file.Current].Namespace
+	}
+	assert.Equal(t, "shop", namespace(shop, "one"))
+	assert.Contains(t, r.text.String(), said)
+	for _, many := range []string{two, all} {
+		assert.Empty(t, namespace(many, "many"))
+		assert.NotContains(t, r.text.String(), "Its namespace")
+	}
+	assert.Equal(t, "web", namespace(shop, "one", "-n", "web"))
+	assert.NotContains(t, r.text.String(), "Its namespace", "what is given goes before")
+	assert.Equal(t, "shop", namespace(shop, "one"), "a namespace that the key does not have is of no use")
+
+	// A list of another namespace, which is not found
+	for _, command := range [][]string{{"policies", "list"}, {"savings"}} {
+		r.text.Reset()
+		r.run(append([]string{"--context", "one"}, command...)...)
+		assert.Contains(t, r.text.String(), "! No polic")
+		r.text.Reset()
+		r.run(slices.Concat([]string{"--context", "one"}, command, []string{"-n", "default"})...)
+		assert.Contains(t, r.text.String(), "[exit 3]")
+		assert.Contains(t, r.text.String(), "! You have no role in the namespace default: give -n NAMESPACE, or -A for all that you see; phoenixctl whoami shows yours.")
+		r.text.Reset()
+		r.run(slices.Concat([]string{"--context", "one"}, command, []string{"-A"})...)
+		assert.NotContains(t, r.text.String(), "[exit")
+	}
+
+	// The measuring point is not grouped by the namespace
+	assert.Contains(t, r.run("--context", "one", "top"), "Who does not see all namespaces sees only points whose group_by is the namespace_attribute")
+	assert.NotContains(t, r.run("--context", "many", "top"), "Nothing is measured yet")
 }
 
 func TestEventsAreFollowed(t *testing.T) {

@@ -17,7 +17,8 @@ const none = "-"
 // the same in every row, are left out.
 func printList(w io.Writer, list *pb.ListCardinalityResponse, order string) error {
 	if len(list.GetPoints()) == 0 {
-		_, err := fmt.Fprintln(w, "Nothing is measured yet: give a cardinality processor the option `control: phoenix_control`.")
+		_, err := fmt.Fprintln(w, "Nothing is measured yet: give a cardinality processor the option `control: phoenix_control`.\n"+
+			"Who does not see all namespaces sees only points whose group_by is the namespace_attribute of the control plane.")
 		return err
 	}
 	if err := printPoints(w, list.GetPoints(), list.GetMetrics()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/phoenix-platform/phoenix/control/access"
 	pb "github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/control/phoenixctl/internal/contexts"
 )
@@ -23,7 +24,8 @@ func newLoginCommand() *cobra.Command {
 		Short: "Keep an API key or token for a control plane",
 		Long: "login asks for an API key or token without showing it, or reads it from standard input, checks it with\n" +
 			"the control plane, and keeps it with the address in the configuration file, which only you can read.\n" +
-			"The context becomes the current one. Its name is by default that of the host.",
+			"The context becomes the current one. Its name is by default that of the host, its namespace that of\n" +
+			"the key, if it has roles in one only.",
 		Example: "  phoenixctl login prod --address https://phoenix.example:8620\n" +
 			"  phoenixctl login prod --address https://phoenix.example:8620 < key",
 		Args:              usage(cobra.MaximumNArgs(1)),
@@ -51,6 +53,7 @@ func newLoginCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("log in to %s: %w", t.Address, err)
 		}
+		confined := namespace == "" && t.confine(who)
 		file.Set(t.name, t.absolute())
 		file.Current = t.name
 		if err := file.Save(path); err != nil {
@@ -58,6 +61,9 @@ func newLoginCommand() *cobra.Command {
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Logged in to %s as %s.\nContext %s is kept in %s and current.\n",
 			printable(t.Address), printable(identityLine(who)), printable(t.name), printable(path))
+		if err == nil && confined {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Its namespace is %s, the only one of the key or token.\n", printable(t.Namespace))
+		}
 		return err
 	}
 	return cmd
@@ -99,6 +105,23 @@ func hostOf(address string) string {
 		return u.Hostname()
 	}
 	return defaultNamespace
+}
+
+// confine gives the context the namespace that all grants name, if there is one.
+func (t *target) confine(who *pb.Identity) bool {
+	only := ""
+	for i, text := range who.GetGrants() {
+		g, err := access.ParseGrant(text)
+		if err != nil || g.Namespace == access.AllNamespaces || i > 0 && g.Namespace != only {
+			return false
+		}
+		only = g.Namespace
+	}
+	if only == "" {
+		return false
+	}
+	t.Namespace = only
+	return true
 }
 
 func (t target) whoAmI(ctx context.Context) (*pb.Identity, error) {

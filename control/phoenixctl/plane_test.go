@@ -43,31 +43,40 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOf(t, "")
+}
+
+// newRigOf has a namespace attribute.
+func newRigOf(t *testing.T, attribute string) *rig {
+	t.Helper()
 	r := &rig{t: t, clock: &clock{}, dir: t.TempDir()}
 	rules := access.DefaultConfig()
 	rules.RateLimits.Read, rules.RateLimits.Write = access.Rate{}, access.Rate{} // a test asks faster than people
 	r.server, r.plane = controltest.ServePlane(t, control.Settings{
-		Directory: r.dir, Now: r.clock.Now, Access: &rules, Build: component.BuildInfo{Command: "phoenix-collector", Version: "1.2.3"},
+		Directory: r.dir, Now: r.clock.Now, Access: &rules, NamespaceAttribute: attribute, Build: component.BuildInfo{Command: "phoenix-collector", Version: "1.2.3"},
 	})
 	controltest.Register(t, r.plane, controltest.Ingest())
 	return r
 }
 
 // consolidate registers a processor that applies what the plane publishes.
-func (r *rig) consolidate() {
+func (r *rig) consolidate() *consolidator {
 	r.t.Helper()
+	c := &consolidator{rig: r, since: map[string]time.Time{}}
 	unregister, err := r.plane.RegisterConsolidation(report.ConsolidationRegistration{
-		Component: "tag_consolidation", Role: "common", Source: &consolidator{rig: r, since: map[string]time.Time{}},
+		Component: "tag_consolidation", Role: "common", Source: c,
 	})
 	require.NoError(r.t, err)
 	r.t.Cleanup(unregister)
+	return c
 }
 
-// consolidator has seen each rule match the same streams.
+// consolidator has seen each rule match the same streams, or none.
 type consolidator struct {
-	rig   *rig
-	mu    sync.Mutex
-	since map[string]time.Time
+	rig       *rig
+	unmatched atomic.Bool
+	mu        sync.Mutex
+	since     map[string]time.Time
 }
 
 func (c *consolidator) PolicyVersion() uint64 { return c.rig.plane.Policy().Version }
@@ -84,6 +93,10 @@ func (c *consolidator) Consolidation(context.Context) (report.Consolidation, err
 		key := rule.Name + string(rule.Mode)
 		if _, known := c.since[key]; !known {
 			c.since[key] = c.rig.clock.Now()
+		}
+		if c.unmatched.Load() {
+			answer.Rules = append(answer.Rules, report.RuleReport{Name: rule.Name, Mode: string(rule.Mode), Since: c.since[key]})
+			continue
 		}
 		answer.Rules = append(answer.Rules, report.RuleReport{
 			Name: rule.Name, Mode: string(rule.Mode), Since: c.since[key], Points: 40_000, Streams: 2_500, StreamsAfter: 100,

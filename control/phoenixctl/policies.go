@@ -156,7 +156,7 @@ func newPoliciesListCommand() *cobra.Command {
 			return page.GetPolicies(), page.GetNextPageToken(), err
 		})
 		if err != nil {
-			return err
+			return hiddenNamespace(err, namespace)
 		}
 		return o.print(cmd.OutOrStdout(), &pb.ListPoliciesResponse{Policies: list}, func(w io.Writer) error {
 			if o.value == outputName {
@@ -170,6 +170,14 @@ func newPoliciesListCommand() *cobra.Command {
 		})
 	})
 	return cmd
+}
+
+// hiddenNamespace adds what to do when a list of a namespace is not found.
+func hiddenNamespace(err error, namespace string) error {
+	if namespace != "" && isNotFound(err) {
+		return advised{err, fmt.Sprintf("You have no role in the namespace %s: give -n NAMESPACE, or -A for all that you see; phoenixctl whoami shows yours.", namespace)}
+	}
+	return err
 }
 
 // sayMore says that a limit cut a list.

@@ -3,10 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,6 +153,75 @@ func TestPreviewWithoutAProcessor(t *testing.T) {
 	r.run("policies", "preview", "calls", "--wait=false")
 	r.run("policies", "enforce", "calls", "--force", "--timeout", "20ms", "--poll", "1ms")
 	r.golden("policies_idle.txt")
+}
+
+// A rollback that is repeated never goes to what was rolled back from.
+func TestRollbackRepeated(t *testing.T) {
+	r := newRig(t)
+	r.consolidate()
+	rollback := func(args ...string) string {
+		t.Helper()
+		r.text.Reset()
+		r.run(slices.Concat([]string{"policies", "rollback", "calls"}, args, quickly)...)
+		return r.text.String()
+	}
+	r.pipe(callsPolicy, "policies", "apply", "-f", "-")
+	r.pipe(callsPolicy, append([]string{"policies", "apply", "-f", "-", "--preview"}, quickly...)...)
+	r.run(append([]string{"policies", "enforce", "calls", "--force"}, quickly...)...)
+	r.clock.advance(10 * time.Minute)
+	assert.Contains(t, rollback(), "default/calls rolled back to revision 2 (preview, revision 4)")
+	assert.Contains(t, rollback(), "default/calls rolled back to revision 1 (draft, revision 5)", "not to 3, which is enforced")
+	again := rollback()
+	assert.Contains(t, again, "roll back default/calls: there is no earlier revision")
+	assert.Contains(t, again, "[exit 5]")
+
+	// What was enforced is enforced again only if somebody says so
+	assert.Contains(t, rollback("--to", "3"), "default/calls rolled back to revision 3 (enforced, revision 6)")
+	r.clock.advance(10 * time.Minute)
+	r.run("policies", "disable", "calls")
+	refused := rollback()
+	assert.Contains(t, refused, "the revision before the present one was enforced, and the present one is not")
+	assert.Contains(t, refused, "To enforce it again, give --to 6;")
+	assert.Contains(t, refused, "[exit 5]")
+	assert.Contains(t, rollback("--to", "6"), "(enforced, revision 8)")
+	assert.Contains(t, rollback(), "rolled back to revision 2 (preview, revision 9)", "a rollback to a rollback has the content of 3")
+}
+
+// A preview that nothing matches ends, with a warning.
+func TestPreviewThatNothingMatches(t *testing.T) {
+	r := newRig(t)
+	c := r.consolidate()
+	c.unmatched.Store(true)
+	preview := []string{"policies", "apply", "-f", "-", "--preview", "--poll", "1ms"}
+	const warning = "! Warning: default/calls is previewed; no point has matched its rules yet\n"
+	r.pipe(callsPolicy, append(preview, "--timeout", "300ms")...)
+	text := r.text.String()
+	assert.Contains(t, text, "! Waiting for the measurement of default/calls: for 30s from its first point on, and 0s at most")
+	assert.Contains(t, text, warning)
+	assert.NotContains(t, text, "[exit")
+
+	// A whole window without one says enough
+	r.clock.advance(6 * time.Minute)
+	r.text.Reset()
+	began := time.Now()
+	r.pipe(callsPolicy, append(preview, "--timeout", "1m")...)
+	assert.Contains(t, r.text.String(), warning)
+	assert.NotContains(t, r.text.String(), "[exit")
+	assert.Less(t, time.Since(began), time.Minute)
+
+	// Nothing is enforced that the preview showed nothing of
+	r.text.Reset()
+	r.pipe(callsPolicy, append(preview, "--enforce", "--timeout", "1m")...)
+	assert.Contains(t, r.text.String(), "! It stays in preview: phoenixctl policies enforce default/calls enforces it all the same.")
+	assert.Contains(t, r.text.String(), "[exit 1]")
+	assert.Contains(t, r.run("policies", "get", "calls"), "preview, revision 1")
+
+	// --timeout replaces the patience with the first point
+	cmd := &cobra.Command{}
+	w := waitFlags(cmd, defaultMeasureTimeout)
+	assert.Equal(t, matchPatience, w.patience(cmd))
+	require.NoError(t, cmd.Flags().Set("timeout", "7m"))
+	assert.Equal(t, 7*time.Minute, w.patience(cmd))
 }
 
 func TestPreviewAndEnforceInOneGo(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func newPoliciesApplyCommand() *cobra.Command {
 			"        attributes: {drop: [pod]}\n\n" +
 			"Rules are written as in the configuration of tag_consolidation. With --preview the policies are\n" +
 			"measured, and what they would save is shown; with --enforce they are applied to the data. With both,\n" +
-			"one after the other.",
+			"one after the other. For the first point that matches it waits 2 minutes, unless --timeout is given.",
 		Example: "  phoenixctl policies apply -f drop-pod.yaml --preview\n" +
 			"  phoenixctl policies apply -f drop-pod.yaml --enforce\n" +
 			"  phoenixctl policies apply -R -f policies/ --dry-run",
@@ -172,7 +173,7 @@ func (o *applyOptions) run(ctx context.Context, cmd *cobra.Command, c *client.Cl
 		}
 		done = append(done, p)
 	}
-	o.waiting.since = &time.Time{}
+	o.waiting.since, o.waiting.begin = &time.Time{}, time.Now()
 	for _, p := range done {
 		if err := o.settle(ctx, cmd, c, p); err != nil {
 			failed = append(failed, err)
@@ -189,11 +190,11 @@ func (o *applyOptions) settle(ctx context.Context, cmd *cobra.Command, c *client
 		return nil
 	case o.preview && o.enforce:
 		if err := o.waiting.previewed(ctx, cmd, c, p); err != nil {
-			return err
+			return unseen(err, refOf(p))
 		}
 		return o.enforceWhenPreviewed(ctx, cmd, c, refOf(p))
 	case o.preview:
-		return o.waiting.previewed(ctx, cmd, c, p)
+		return unmatched(cmd, p, o.waiting.previewed(ctx, cmd, c, p))
 	case o.enforce && p.GetState() == stateEnforced:
 		return o.waiting.enforced(ctx, cmd, c, p)
 	case o.enforce:
@@ -208,6 +209,15 @@ func (o *applyOptions) settle(ctx context.Context, cmd *cobra.Command, c *client
 	}
 }
 
+// unseen adds what to do about a policy that is not enforced because its preview
+// showed nothing.
+func unseen(err error, ref policyRef) error {
+	if errors.Is(err, errNotMeasured) {
+		return advised{err, fmt.Sprintf("It stays in preview: phoenixctl policies enforce %s enforces it all the same.", ref)}
+	}
+	return err
+}
+
 // enforceWhenPreviewed tries until the preview has lasted for its window.
 func (o *applyOptions) enforceWhenPreviewed(ctx context.Context, cmd *cobra.Command, c *client.Client, ref policyRef) error {
 	if !o.waiting.wait {
@@ -216,10 +226,14 @@ func (o *applyOptions) enforceWhenPreviewed(ctx context.Context, cmd *cobra.Comm
 	progress := newProgress(cmd)
 	defer progress.done()
 	var refused error
+	announced := sync.OnceFunc(func() {
+		progress.announce("Waiting for the preview of %s to have lasted for its window, at most %s.", ref, shortDuration(o.waiting.timeout))
+	})
 	err := o.waiting.until(ctx, o.waiting.timeout, func() (bool, error) {
 		progress.say("Waiting for the preview of %s to have lasted for its window", ref)
 		refused = o.waiting.enforce(ctx, cmd, c, ref, o.force)
 		if isNotPreviewed(refused) {
+			announced()
 			return false, nil
 		}
 		return true, refused

@@ -18,7 +18,8 @@ func newPoliciesPreviewCommand() *cobra.Command {
 		Use:   "preview NAME…",
 		Short: "Measure what policies would save, and change nothing",
 		Long: "preview turns on the measurement of policies and shows what they would save in series and money,\n" +
-			"with 95 % confidence. It waits until the numbers are complete, or have settled; --wait=false does not.",
+			"with 95 % confidence. It waits until the numbers are complete, or have settled; --wait=false does not.\n" +
+			"For the first point that matches it waits 2 minutes, unless --timeout is given.",
 		Args:              usage(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: complete(policyNames),
 	}
@@ -31,7 +32,7 @@ func newPoliciesPreviewCommand() *cobra.Command {
 		if err := sayState(cmd.OutOrStdout(), "in preview", p); err != nil {
 			return err
 		}
-		return w.previewed(ctx, cmd, c, p)
+		return unmatched(cmd, p, w.previewed(ctx, cmd, c, p))
 	})
 	return cmd
 }
@@ -95,7 +96,8 @@ func newPoliciesRollbackCommand() *cobra.Command {
 		Use:   "rollback NAME",
 		Short: "Go back to an earlier revision of a policy, with its state",
 		Long: "rollback makes a new revision with the rules and the state of an old one: by default of the one\n" +
-			"before the present. It also brings back a policy that was deleted.",
+			"before the present. Repeated, it goes back further, never to what was rolled back from, and without --to\n" +
+			"it puts no policy in force that is not. It also brings back a policy that was deleted.",
 		Example: "  phoenixctl policies rollback drop-pod\n" +
 			"  phoenixctl policies rollback drop-pod --to 2",
 		Args:              usage(cobra.ExactArgs(1)),
@@ -124,21 +126,51 @@ func newPoliciesRollbackCommand() *cobra.Command {
 	return cmd
 }
 
-var errNoRevision = errors.New("there is no earlier revision")
+var (
+	errNoRevision   = errors.New("there is no earlier revision")
+	errWouldEnforce = errors.New("the revision before the present one was enforced, and the present one is not")
+)
 
-// revisionBefore finds the newest revision before the present one that is no
-// deletion.
+// revisionBefore finds the newest revision before the content of the present one
+// that is no deletion. It finds none that would put the policy in force.
 func revisionBefore(ctx context.Context, c *client.Client, ref policyRef) (uint32, error) {
-	page, err := c.ListPolicyRevisions(ctx, &pb.ListPolicyRevisionsRequest{Namespace: ref.namespace, Name: ref.name, PageSize: maxPage})
+	list, _, err := pages(0, func(size uint32, token string) ([]*pb.PolicyRevision, string, error) {
+		page, err := c.ListPolicyRevisions(ctx, &pb.ListPolicyRevisionsRequest{
+			Namespace: ref.namespace, Name: ref.name, PageSize: size, PageToken: token,
+		})
+		return page.GetRevisions(), page.GetNextPageToken(), err
+	})
 	if err != nil {
 		return 0, err
 	}
-	for i, r := range page.GetRevisions() {
-		if i > 0 && r.GetState() != stateDeleted {
-			return r.GetRevision(), nil
+	if len(list) == 0 {
+		return 0, errNoRevision
+	}
+	present := list[0]
+	below := origin(list)
+	for _, r := range list {
+		if r.GetRevision() >= below || r.GetState() == stateDeleted {
+			continue
 		}
+		if r.GetState() == stateEnforced && present.GetState() != stateEnforced {
+			return 0, advised{errWouldEnforce, fmt.Sprintf("To enforce it again, give --to %d; phoenixctl policies history %s lists the others.", r.GetRevision(), ref)}
+		}
+		return r.GetRevision(), nil
 	}
 	return 0, errNoRevision
+}
+
+// origin is the revision that the content of the first one in the list, which
+// is the newest, was written as: rollbacks copy it. What lies between the two
+// was rolled back from.
+func origin(list []*pb.PolicyRevision) uint32 {
+	at := list[0].GetRevision()
+	for _, r := range list { // each goes back to an older one
+		if r.GetRevision() == at && r.GetRolledBackTo() != 0 {
+			at = r.GetRolledBackTo()
+		}
+	}
+	return at
 }
 
 // sayState says what was done to a policy and in which state it is now.

@@ -22,6 +22,9 @@ const (
 	// applyPatience is how long the data path may take to have a policy before a
 	// measurement is given up: normally it takes less than a second.
 	applyPatience = 30 * time.Second
+	// matchPatience is how long a preview waits, unless --timeout is given, for
+	// the first point that matches: a stream that sends once a minute has sent.
+	matchPatience = 2 * time.Minute
 	// defaultPoll is the pause between two questions.
 	defaultPoll = time.Second
 )
@@ -32,6 +35,9 @@ type waiting struct {
 	timeout time.Duration
 	settle  time.Duration
 	poll    time.Duration
+	// begin is when the first of several policies that are previewed together
+	// began to be waited for; zero is now.
+	begin time.Time
 	// since is when the first of several policies that are previewed together was
 	// seen to be measured.
 	since *time.Time
@@ -50,7 +56,7 @@ func waitFlags(cmd *cobra.Command, timeout time.Duration) *waiting {
 
 var (
 	errNotApplied  = errors.New("no processor applies it yet")
-	errNotMeasured = errors.New("nothing was measured yet")
+	errNotMeasured = errors.New("no point has matched its rules yet")
 )
 
 // applied waits until every processor has the present revision.
@@ -85,7 +91,8 @@ func unapplied(p *pb.Policy, waited time.Duration) error {
 	return err
 }
 
-// previewed waits for the measurement of a policy and shows it.
+// previewed waits for the measurement of a policy and shows it. The error is
+// errNotMeasured if no point matched.
 func (w *waiting) previewed(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) error {
 	printWarnings(cmd.ErrOrStderr(), p.GetStatus().GetWarnings())
 	if !w.wait {
@@ -100,55 +107,115 @@ func (w *waiting) previewed(ctx context.Context, cmd *cobra.Command, c *client.C
 	return err
 }
 
-// measured waits until the saving of a policy is complete, or was measured for
-// long enough. It returns the last saving also with an error.
-func (w *waiting) measured(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) (*pb.PolicySaving, error) {
-	ref := refOf(p)
-	progress := newProgress(cmd)
-	defer progress.done()
-	var (
-		saving *pb.PolicySaving
-		begun  = time.Now()
-		since  time.Time
-		idle   bool
-	)
-	err := w.until(ctx, w.timeout, func() (bool, error) {
-		s, err := c.GetSaving(ctx, &pb.GetSavingRequest{Namespace: ref.namespace, Name: ref.name})
-		if err != nil {
-			return false, fmt.Errorf("measure %s: %w", ref, err)
-		}
-		saving = s
-		if measuring(s, p) {
-			if since.IsZero() {
-				since = w.begun(time.Now())
-			}
-			progress.say("Measuring %s: %s series saved so far", ref, between(s.GetSeriesSaved()))
-			return s.GetComplete() || time.Since(since) >= w.settle, nil
-		}
-		progress.say("Waiting for the first measurement of %s", ref)
-		if time.Since(begun) > min(applyPatience, w.timeout) {
-			latest, err := c.GetPolicy(ctx, &pb.GetPolicyRequest{Namespace: ref.namespace, Name: ref.name})
-			if err != nil {
-				return false, err
-			}
-			if idle = !latest.GetStatus().GetApplied(); idle {
-				return false, unapplied(latest, time.Since(begun))
-			}
-		}
-		return false, nil
-	})
-	if errors.Is(err, errTimeout) && since.IsZero() {
-		return saving, fmt.Errorf("%s: %w, after %s", ref, errNotMeasured, shortDuration(w.timeout))
+// unmatched makes a warning of a preview that no point has matched: a stream may
+// come later.
+func unmatched(cmd *cobra.Command, p *pb.Policy, err error) error {
+	if !errors.Is(err, errNotMeasured) {
+		return err
 	}
-	if errors.Is(err, errTimeout) {
-		return saving, nil // what there is, which says that it is not complete
-	}
-	return saving, err
+	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s is previewed; %s\n", printable(refOf(p).String()), errNotMeasured)
+	return err
 }
 
-// begun is when the measurement of a policy was first seen: of several, that of
+// patience is how long the first point that matches is waited for.
+func (w *waiting) patience(cmd *cobra.Command) time.Duration {
+	if cmd.Flags().Changed("timeout") {
+		return w.timeout
+	}
+	return min(w.timeout, matchPatience)
+}
+
+// measured waits until the saving of a policy is complete, or was measured for
+// long enough. It returns the last saving also with an error, which is
+// errNotMeasured if no point has matched.
+func (w *waiting) measured(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) (*pb.PolicySaving, error) {
+	m := &measurement{waiting: w, c: c, p: p, patience: w.patience(cmd), progress: newProgress(cmd), begun: w.begin}
+	if m.begun.IsZero() {
+		m.begun = time.Now()
+	}
+	defer m.progress.done()
+	m.progress.announce("Waiting for the measurement of %s: for %s from its first point on, and %s at most for that one; --wait=false does not wait.",
+		refOf(p), shortDuration(w.settle), shortDuration(m.patience))
+	err := w.until(ctx, w.timeout, func() (bool, error) { return m.look(ctx) })
+	if !errors.Is(err, errTimeout) {
+		return m.saving, err
+	}
+	if m.since.IsZero() {
+		return m.saving, m.unmeasured(ctx)
+	}
+	return m.saving, nil // what there is, which says that it is not complete
+}
+
+// measurement waits for what one policy saves.
+type measurement struct {
+	*waiting
+
+	c        *client.Client
+	p        *pb.Policy
+	patience time.Duration
+	progress *progress
+	begun    time.Time
+	// since is when the first point was seen, saving what was last answered.
+	since  time.Time
+	saving *pb.PolicySaving
+}
+
+// look asks once. It is done when the numbers are complete or have settled.
+func (m *measurement) look(ctx context.Context) (bool, error) {
+	ref := refOf(m.p)
+	s, err := m.c.GetSaving(ctx, &pb.GetSavingRequest{Namespace: ref.namespace, Name: ref.name})
+	if err != nil {
+		return false, fmt.Errorf("measure %s: %w", ref, err)
+	}
+	m.saving = s
+	if !reported(s, m.p) {
+		m.progress.say("Waiting for the first measurement of %s", ref)
+		if time.Since(m.begun) > min(applyPatience, m.timeout) {
+			if err := m.unmeasured(ctx); !errors.Is(err, errNotMeasured) {
+				return false, err
+			}
+		}
+		return false, m.impatient()
+	}
+	if s.GetStreamsIn() > 0 {
+		if m.since.IsZero() {
+			m.since = m.first(time.Now())
+		}
+		m.progress.say("Measuring %s: %s series saved so far", ref, between(s.GetSeriesSaved()))
+		return s.GetComplete() || time.Since(m.since) >= m.settle, nil
+	}
+	m.progress.say("Waiting for a point that matches %s", ref)
+	if s.GetComplete() { // a whole window went by
+		return false, m.unmeasured(ctx)
+	}
+	return false, m.impatient()
+}
+
+// impatient is errTimeout when the first point was waited for long enough.
+func (m *measurement) impatient() error {
+	if time.Since(m.begun) > m.patience {
+		return errTimeout
+	}
+	return nil
+}
+
+// unmeasured says why nothing is measured: the data path does not have the
+// policy, or no point matches.
+func (m *measurement) unmeasured(ctx context.Context) error {
+	ref := refOf(m.p)
+	latest, err := m.c.GetPolicy(ctx, &pb.GetPolicyRequest{Namespace: ref.namespace, Name: ref.name})
+	if err != nil {
+		return err
+	}
+	if !latest.GetStatus().GetApplied() {
+		return unapplied(latest, time.Since(m.begun))
+	}
+	return fmt.Errorf("%s: %w", ref, errNotMeasured)
+}
+
+// first is when the measurement of a policy was first seen: of several, that of
 // the first.
-func (w *waiting) begun(now time.Time) time.Time {
+func (w *waiting) first(now time.Time) time.Time {
 	if w.since == nil {
 		return now
 	}
@@ -158,9 +225,9 @@ func (w *waiting) begun(now time.Time) time.Time {
 	return *w.since
 }
 
-// measuring says whether a saving is of the data path and of this revision.
-func measuring(s *pb.PolicySaving, p *pb.Policy) bool {
-	return s.GetSince() != nil && s.GetRevision() == p.GetRevision() && s.GetStreamsIn() > 0
+// reported says whether a saving is of the data path and of this revision.
+func reported(s *pb.PolicySaving, p *pb.Policy) bool {
+	return s.GetSince() != nil && s.GetRevision() == p.GetRevision()
 }
 
 // enforced waits until the data path applies a policy, and shows before and
@@ -175,7 +242,7 @@ func (w *waiting) enforced(ctx context.Context, cmd *cobra.Command, c *client.Cl
 		return err
 	}
 	short := *w
-	short.since = nil // each is enforced when its turn comes
+	short.since, short.begin = nil, time.Time{} // each is enforced when its turn comes
 	short.settle = min(w.settle, w.timeout/2)
 	s, err := short.measured(ctx, cmd, c, p)
 	if s != nil && s.GetStreamsIn() > 0 {
@@ -215,21 +282,30 @@ func (w *waiting) until(ctx context.Context, timeout time.Duration, look func() 
 	}
 }
 
-// progress is a line that is written over, on a terminal only.
+// progress is a line that is written over on a terminal; elsewhere, such as in
+// the log of a pipeline, only an announcement is written.
 type progress struct {
-	w     io.Writer
-	shown bool
+	w        io.Writer
+	terminal bool
+	shown    bool
 }
 
 func newProgress(cmd *cobra.Command) *progress {
 	if file, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return &progress{w: file}
+		return &progress{w: file, terminal: true}
 	}
-	return &progress{}
+	return &progress{w: cmd.ErrOrStderr()}
+}
+
+// announce says what is waited for where no progress is shown.
+func (p *progress) announce(format string, args ...any) {
+	if !p.terminal {
+		_, _ = fmt.Fprintln(p.w, printable(fmt.Sprintf(format, args...)))
+	}
 }
 
 func (p *progress) say(format string, args ...any) {
-	if p.w == nil {
+	if !p.terminal {
 		return
 	}
 	p.shown = true

@@ -65,7 +65,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &unreachable):
 		return exitUnavailable
-	case errors.Is(err, errNoRevision):
+	case errors.Is(err, errNoRevision), errors.Is(err, errWouldEnforce), errors.Is(err, errStillEngaged):
 		return exitConflict
 	default:
 		return exitError

@@ -49,7 +49,7 @@ func newSavingsCommand() *cobra.Command {
 			return page.GetSavings(), page.GetNextPageToken(), err
 		})
 		if err != nil {
-			return err
+			return hiddenNamespace(err, namespace)
 		}
 		return o.print(cmd.OutOrStdout(), &pb.ListSavingsResponse{Savings: list}, func(w io.Writer) error {
 			if len(list) == 0 {

@@ -150,9 +150,26 @@ func newKillChangeCommand(what, short string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printKill(cmd.OutOrStdout(), o, k)
+		err = printKill(cmd, o, k)
+		if err == nil && what == "release" && k.GetEngaged() {
+			err = stillEngaged(k)
+		}
+		return err
 	})
 	return cmd
+}
+
+var errStillEngaged = errors.New("the kill switch is still engaged")
+
+// stillEngaged says what holds the switch after a release, and what to do.
+func stillEngaged(k *pb.KillSwitch) error {
+	if k.GetSource() == "api" {
+		return advised{errStillEngaged, "Somebody engaged it again: phoenixctl kill status shows who."}
+	}
+	return advised{
+		fmt.Errorf("%w by its file", errStillEngaged),
+		"Remove the file on the host of the collector: kill_switch_file of phoenix_control, by default kill-switch in its directory.",
+	}
 }
 
 func newKillStatusCommand() *cobra.Command {
@@ -167,13 +184,14 @@ func newKillStatusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printKill(cmd.OutOrStdout(), o, k)
+		return printKill(cmd, o, k)
 	})
 	return cmd
 }
 
-func printKill(w io.Writer, o *output, k *pb.KillSwitch) error {
-	return o.print(w, k, func(w io.Writer) error {
+func printKill(cmd *cobra.Command, o *output, k *pb.KillSwitch) error {
+	printWarnings(cmd.ErrOrStderr(), k.GetWarnings())
+	return o.print(cmd.OutOrStdout(), k, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "kill switch: %s\n", printable(killLine(k)))
 		return err
 	})

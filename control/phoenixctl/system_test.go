@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,6 +36,27 @@ func TestSystem(t *testing.T) {
 	r.run("events", "--type", "killswitch.engaged")
 	r.run("kill", "engaged")
 	r.golden("system.txt")
+}
+
+// A release does not go past the file, and says so.
+func TestKillReleaseWhileTheFileHoldsIt(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(r.dir, "kill-switch")
+	require.NoError(t, os.WriteFile(file, []byte("incident 4711\n"), 0o600))
+	source := func() string { return r.run("kill", "status") }
+	require.Eventually(t, func() bool { return strings.Contains(source(), "ENGAGED by file") }, 10*time.Second, 10*time.Millisecond)
+	r.run("kill", "engage", "--reason", "both")
+	r.text.Reset()
+	r.run("kill", "release", "--reason", "over")
+	assert.Contains(t, r.text.String(), "kill switch: ENGAGED by file")
+	assert.Contains(t, r.text.String(), "! Error: the kill switch is still engaged by its file\n! Remove the file on the host of the collector: kill_switch_file of phoenix_control")
+	assert.Contains(t, r.text.String(), "[exit 5]")
+
+	require.NoError(t, os.Remove(file))
+	require.Eventually(t, func() bool { return strings.Contains(source(), "released") }, 10*time.Second, 10*time.Millisecond)
+	r.text.Reset()
+	r.run("kill", "release", "--reason", "over")
+	assert.NotContains(t, r.text.String(), "[exit")
 }
 
 func TestBackupAndRestore(t *testing.T) {

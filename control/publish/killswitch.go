@@ -2,15 +2,12 @@ package publish
 
 import (
 	"context"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/phoenix-platform/phoenix/control/store"
 )
 
 // KillState says whether all policies are off.
@@ -23,6 +20,11 @@ type KillState struct {
 	Reason string
 	At     time.Time
 	By     string
+	// Stored says whether the store had it engaged when it was last read.
+	Stored bool
+	// Unstored says that this process has it engaged and that the store does not
+	// know of it yet. A restart forgets that, unless it is Kept by the file.
+	Unstored, Kept bool
 }
 
 // What may engage the kill switch.
@@ -32,20 +34,12 @@ const (
 	KilledByBoth = "both"
 )
 
-// maxReason bounds what is read of the file.
-const maxReason = 512
-
-// killFile is the state of the file.
-type killFile struct {
-	there  bool
-	reason string
-	at     time.Time
-	size   int64
-}
-
-// killState is the state of both. The caller has mu.
+// killState is the state of all that may engage it. The caller has mu.
 func (p *Publisher) killState() KillState {
 	api, file := p.content.kill, p.file
+	if h := p.held; h != nil {
+		api = store.KillSwitch{On: true, Reason: h.Reason, At: h.At, By: h.By}
+	}
 	k := KillState{Engaged: api.On || file.there, Reason: api.Reason, At: api.At, By: api.By}
 	switch {
 	case api.On && file.there:
@@ -58,82 +52,10 @@ func (p *Publisher) killState() KillState {
 	case file.there:
 		k = KillState{Engaged: true, Source: KilledByFile, Reason: file.reason, At: file.at, By: KilledByFile}
 	}
+	k.Stored = p.content.kill.On
+	k.Unstored = p.held != nil && !p.held.stored
+	k.Kept = k.Unstored && p.own.there
 	return k
-}
-
-// readKillFile looks at the file; last spares reading one that did not change.
-// Whatever has the name engages the switch, also a directory or a link to
-// nowhere.
-func readKillFile(path string, last killFile) (killFile, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return killFile{}, nil
-	}
-	if err != nil {
-		return last, err
-	}
-	f := killFile{there: true, at: info.ModTime(), size: info.Size()}
-	if last.there && last.at.Equal(f.at) && last.size == f.size {
-		return last, nil
-	}
-	if info.Mode().IsRegular() { // a pipe would wait for somebody who writes
-		f.reason = firstLine(path)
-	}
-	return f, nil
-}
-
-// firstLine is the first line of a file, as far as it can be read.
-func firstLine(path string) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxReason))
-	if err != nil {
-		return ""
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(line, "\x00", ""), ""))
-}
-
-// lookAtFile publishes if the file came or went.
-func (p *Publisher) lookAtFile() error {
-	if p.settings.KillFile == "" {
-		return nil
-	}
-	p.mu.Lock()
-	last := p.file
-	p.mu.Unlock() // only this loop writes it
-	file, err := readKillFile(p.settings.KillFile, last)
-	if err != nil || file == last {
-		return err
-	}
-	p.mu.Lock()
-	p.file = file
-	turned := file.there != last.there
-	// If the API holds the switch the file makes no difference to the rules. A
-	// file that goes before the store was read leaves what is not known.
-	fresh := turned && !p.content.kill.On && (file.there || p.content.known)
-	status, fresh := p.publish(fresh)
-	p.mu.Unlock()
-	p.tell(fresh, status)
-	if turned {
-		p.turned(file, status.Kill)
-	}
-	return nil
-}
-
-func (p *Publisher) turned(file killFile, state KillState) {
-	if file.there {
-		p.settings.Logger.Warn("The kill switch is engaged by its file, all policies are off; remove the file to release it",
-			zap.String("file", p.settings.KillFile), zap.String("reason", file.reason))
-	} else {
-		p.settings.Logger.Info("The file of the kill switch is gone", zap.Bool("engaged", state.Engaged))
-	}
-	if p.settings.OnKillFile != nil {
-		p.settings.OnKillFile(state)
-	}
 }
 
 // Run follows the store and the file until ctx ends.
@@ -157,18 +79,33 @@ func (p *Publisher) Run(ctx context.Context) {
 func (p *Publisher) followFile(ctx context.Context) {
 	tick := time.NewTicker(p.settings.Poll)
 	defer tick.Stop()
-	failed := false
+	var looking, keeping trouble
 	for {
-		err := p.lookAtFile()
-		if err != nil && !failed {
+		looking.note(p.lookAtFile(), func(err error) {
 			p.settings.Logger.Warn("The file of the kill switch cannot be looked at, its last state stays",
 				zap.String("file", p.settings.KillFile), zap.Error(err))
-		}
-		failed = err != nil
+		})
+		keeping.note(p.keepFile(), func(err error) {
+			p.settings.Logger.Error("The file of the kill switch is not as the API wants it: make or remove it by hand, or a restart is wrong about it",
+				zap.String("file", p.settings.KillFile), zap.Error(err))
+		})
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case looked := <-p.look:
+			_ = p.keepFile() // the next turn tells
+			close(looked)
 		}
 	}
+}
+
+// trouble remembers whether something failed, so that it is told once.
+type trouble bool
+
+func (t *trouble) note(err error, tell func(error)) {
+	if err != nil && !bool(*t) {
+		tell(err)
+	}
+	*t = err != nil
 }

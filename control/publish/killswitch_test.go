@@ -64,6 +64,68 @@ func TestTheFileTurnsAllOffWithinASecond(t *testing.T) {
 	assert.Equal(t, []bool{true, true}, told, "engaged, then engaged still by the API")
 }
 
+func TestTheFileIsSeenBeforeAnythingIsPublished(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "a", "x", store.StateEnforced, spec(0, "m"))
+	file := filepath.Join(t.TempDir(), "kill-switch")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	var published []publish.Status
+	p := publish.New(publish.Settings{Store: s, KillFile: file, OnPublish: func(st publish.Status) { published = append(published, st) }})
+	require.NoError(t, p.Open(t.Context()))
+	require.Len(t, published, 1)
+	assert.True(t, published[0].Kill.Engaged)
+	assert.Zero(t, published[0].Rules)
+	assert.Empty(t, p.Policy().Rules)
+	assert.Len(t, p.Rules(), 1, "the store was read")
+}
+
+// TestAHoldIsWhatTheStoreWillSay: without the store, then with it, and when
+// another replica released it meanwhile.
+func TestAHoldIsWhatTheStoreWillSay(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "a", "x", store.StateEnforced, spec(0, "m"))
+	p := publish.New(publish.Settings{Store: s})
+	require.NoError(t, p.Open(t.Context()))
+	on := p.Policy()
+	held := p.Hold(publish.Hold{Reason: "stop", By: "ada"})
+	off := p.Policy()
+	assert.Empty(t, off.Rules)
+	assert.True(t, off.Urgent)
+	assert.Greater(t, off.Version, on.Version)
+	assert.Equal(t, publish.KillState{Engaged: true, Source: "api", Reason: "stop", By: "ada", Unstored: true}, p.Status().Kill)
+	put(t, s, "a", "y", store.StateEnforced, spec(0, "m"))
+	require.NoError(t, p.Refresh(t.Context()))
+	assert.Same(t, off, p.Policy(), "whatever the store says")
+
+	turn := func(on bool) {
+		t.Helper()
+		write(t, s, func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.SetKillSwitch(ctx, store.KillSwitchUpdate{On: on, Reason: "stop"}, entry)
+			return err
+		})
+	}
+	turn(true)
+	require.NoError(t, p.Stored(t.Context(), held))
+	assert.Same(t, off, p.Policy(), "it goes on without a moment in between")
+	assert.True(t, p.Status().Kill.Stored)
+	assert.False(t, p.Status().Kill.Unstored)
+	p.Unhold(held)
+	assert.Same(t, off, p.Policy(), "it is the store's now")
+	turn(false)
+	require.NoError(t, p.Refresh(t.Context()))
+	assert.Len(t, p.Policy().Rules, 2)
+
+	held = p.Hold(publish.Hold{Reason: "again"})
+	p.Hold(publish.Hold{Reason: "and again"})
+	p.Unhold(held)
+	assert.Equal(t, "and again", p.Status().Kill.Reason, "another one took its place")
+	held = p.Hold(publish.Hold{Reason: "stop"})
+	turn(true)
+	turn(false)
+	require.NoError(t, p.Stored(t.Context(), held))
+	assert.Len(t, p.Policy().Rules, 2, "another replica released it")
+}
+
 func TestTheFileWorksWithoutTheStore(t *testing.T) {
 	s := newStore(t)
 	require.NoError(t, s.Close())

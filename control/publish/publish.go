@@ -77,6 +77,7 @@ type Status struct {
 type Publisher struct {
 	settings Settings
 	wake     chan struct{}
+	look     chan chan struct{} // to look at the file, and close what is sent
 
 	// turn is held by whoever reads the store, which guards what follows. It is a
 	// channel so that waiting for it ends with a context.
@@ -89,6 +90,8 @@ type Publisher struct {
 	mu      sync.Mutex
 	content content
 	file    killFile
+	held    *Held
+	own     killFile // the file, if this process made it: it is not in file
 	version uint64
 	records []record
 
@@ -131,7 +134,7 @@ func New(s Settings) *Publisher {
 		s.Now = time.Now
 	}
 	p := &Publisher{
-		settings: s, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		settings: s, wake: make(chan struct{}, 1), look: make(chan chan struct{}), turn: make(chan struct{}, 1),
 		catalogue: catalogue{namespaceAttribute: s.NamespaceAttribute},
 		content:   content{rules: []policy.Rule{}},
 	}
@@ -180,6 +183,13 @@ func (p *Publisher) Wake() {
 	}
 }
 
+// Open publishes what the store has, after it has looked at the file: no rule is
+// published while that is there. Call it before Run.
+func (p *Publisher) Open(ctx context.Context) error {
+	_ = p.lookAtFile() // that it cannot be looked at is told by Run, and keeps no collector from starting
+	return p.Refresh(ctx)
+}
+
 // Refresh publishes what the store has now. After a commit it makes the snapshot
 // current; if it fails, Run tries again.
 func (p *Publisher) Refresh(ctx context.Context) error {
@@ -223,6 +233,7 @@ func (p *Publisher) release() { <-p.turn }
 func (p *Publisher) refresh(parent context.Context) error {
 	version, err := bounded(parent, storeTimeout, p.settings.Store.PolicyVersion)
 	if err == nil && p.read && version == p.storeVersion {
+		p.settle()
 		p.answered(nil)
 		return nil
 	}
@@ -233,7 +244,9 @@ func (p *Publisher) refresh(parent context.Context) error {
 	}
 	if err == nil {
 		p.storeVersion, p.read = set.Version, true
-		err = p.took(p.catalogue.replace(set.Policies), set.KillSwitch)
+		if err = p.took(p.catalogue.replace(set.Policies), set.KillSwitch); err == nil {
+			p.settle()
+		}
 	}
 	if err != nil && parent.Err() != nil {
 		return err // that the caller went away says nothing about the store

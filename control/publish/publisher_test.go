@@ -167,7 +167,7 @@ func TestThePollFindsWhatOthersChanged(t *testing.T) {
 	within(t, time.Second, "the kill switch of another process", func() bool { return len(p.Policy().Rules) == 0 })
 	assert.True(t, p.Policy().Urgent)
 	assert.Equal(t, publish.KillState{
-		Engaged: true, Source: "api", Reason: "stop", At: p.Status().Kill.At, By: "test",
+		Engaged: true, Source: "api", Reason: "stop", At: p.Status().Kill.At, By: "test", Stored: true,
 	}, p.Status().Kill)
 	assert.NotZero(t, p.Status().Kill.At)
 	assert.Len(t, p.Rules(), 1, "what is in force is known all the same")

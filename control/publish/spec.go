@@ -65,3 +65,10 @@ func (s Spec) RulesDigest() store.Digest {
 	}
 	return store.SumSHA256(text)
 }
+
+// EffectDigest is the hash of the rules and the priority. Enforced policies of
+// one name with the same digest are the same in force.
+func (s Spec) EffectDigest() store.Digest {
+	rules := s.RulesDigest()
+	return store.SumSHA256(fmt.Appendf(nil, "%d %s", s.Priority, rules))
+}

@@ -153,3 +153,12 @@ func TestDigestIsOfTheRulesOnly(t *testing.T) {
 	assert.NotEqual(t, a.RulesDigest(), spec(1, "b").RulesDigest())
 	assert.NotEqual(t, a.RulesDigest(), spec(1, "a", "b").RulesDigest())
 }
+
+func TestEffectDigestIsOfRulesAndPriority(t *testing.T) {
+	a, described := spec(1, "a"), spec(1, "a")
+	described.Description = "why"
+	assert.Equal(t, a.EffectDigest(), described.EffectDigest())
+	assert.NotEqual(t, a.EffectDigest(), spec(2, "a").EffectDigest())
+	assert.NotEqual(t, a.EffectDigest(), spec(-1, "a").EffectDigest())
+	assert.NotEqual(t, a.EffectDigest(), spec(1, "b").EffectDigest())
+}

@@ -110,7 +110,11 @@ func (s PolicyState) Check() error {
 
 // Check says why the policy cannot be stored.
 func (p NewPolicy) Check() error {
-	return errors.Join(p.PolicyKey.Check(), p.State.Check(), checkBlob("spec", p.Spec))
+	errs := errors.Join(p.PolicyKey.Check(), p.State.Check(), checkBlob("spec", p.Spec))
+	if p.RolledBackTo < 0 {
+		errs = errors.Join(errs, &InvalidError{"rolled_back_to", fmt.Sprintf("%d is no revision", p.RolledBackTo)})
+	}
+	return errs
 }
 
 // Check says why the update cannot be done.

@@ -107,6 +107,9 @@ type NewPolicy struct {
 	Spec []byte
 	// State default: draft.
 	State PolicyState
+	// RolledBackTo is the revision of a deleted policy whose content this one
+	// has, or 0. The store does not compare them.
+	RolledBackTo Revision
 }
 
 // PolicyUpdate changes a policy.
@@ -177,4 +180,7 @@ const KillSwitchResource = "killSwitch"
 type KillSwitchUpdate struct {
 	On     bool
 	Reason string
+	// At is when it was turned, if that was before it could be stored. Default:
+	// now.
+	At time.Time
 }

@@ -35,7 +35,7 @@ type Policy struct {
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	// Counts the states of this policy from 1. Set by the server.
 	Revision uint32 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Names the present revision for If-Match. Set by the server.
+	// Names the present revision for If-Match. Set by the server; in an update without If-Match it is the condition.
 	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
 	// SHA-256 of the specification, in hexadecimal. Set by the server.
 	SpecSha256 string `protobuf:"bytes,7,opt,name=spec_sha256,json=specSha256,proto3" json:"spec_sha256,omitempty"`

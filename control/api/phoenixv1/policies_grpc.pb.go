@@ -44,7 +44,7 @@ type PoliciesClient interface {
 	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*Policy, error)
 	// CreatePolicy creates a policy as a draft, or in preview if `preview` is set. Send the header Idempotency-Key to be able to repeat it safely.
 	CreatePolicy(ctx context.Context, in *CreatePolicyRequest, opts ...grpc.CallOption) (*Policy, error)
-	// UpdatePolicy replaces the specification of a policy; its state stays. New rules of an enforced policy need force, for nobody previewed them. The header If-Match guards against changes of others.
+	// UpdatePolicy replaces the specification of a policy; its state stays. New rules or another priority of an enforced policy need force, for nobody previewed them. The header If-Match guards against changes of others.
 	UpdatePolicy(ctx context.Context, in *UpdatePolicyRequest, opts ...grpc.CallOption) (*Policy, error)
 	// DeletePolicy deletes a policy; its revisions stay.
 	DeletePolicy(ctx context.Context, in *DeletePolicyRequest, opts ...grpc.CallOption) (*DeletePolicyResponse, error)
@@ -54,7 +54,8 @@ type PoliciesClient interface {
 	EnforcePolicy(ctx context.Context, in *EnforcePolicyRequest, opts ...grpc.CallOption) (*Policy, error)
 	// DisablePolicy turns the policy off.
 	DisablePolicy(ctx context.Context, in *DisablePolicyRequest, opts ...grpc.CallOption) (*Policy, error)
-	// RollbackPolicy makes a new revision of the content and state of an old one.
+	// RollbackPolicy makes a new revision of the content and state of an old one. One that was enforced is enforced again only if it was in
+	// force, or its rules in preview before, for the preview window.
 	RollbackPolicy(ctx context.Context, in *RollbackPolicyRequest, opts ...grpc.CallOption) (*Policy, error)
 	// ListPolicyRevisions lists the states that a policy had, the newest first, also of one that was deleted.
 	ListPolicyRevisions(ctx context.Context, in *ListPolicyRevisionsRequest, opts ...grpc.CallOption) (*ListPolicyRevisionsResponse, error)
@@ -192,7 +193,7 @@ type PoliciesServer interface {
 	GetPolicy(context.Context, *GetPolicyRequest) (*Policy, error)
 	// CreatePolicy creates a policy as a draft, or in preview if `preview` is set. Send the header Idempotency-Key to be able to repeat it safely.
 	CreatePolicy(context.Context, *CreatePolicyRequest) (*Policy, error)
-	// UpdatePolicy replaces the specification of a policy; its state stays. New rules of an enforced policy need force, for nobody previewed them. The header If-Match guards against changes of others.
+	// UpdatePolicy replaces the specification of a policy; its state stays. New rules or another priority of an enforced policy need force, for nobody previewed them. The header If-Match guards against changes of others.
 	UpdatePolicy(context.Context, *UpdatePolicyRequest) (*Policy, error)
 	// DeletePolicy deletes a policy; its revisions stay.
 	DeletePolicy(context.Context, *DeletePolicyRequest) (*DeletePolicyResponse, error)
@@ -202,7 +203,8 @@ type PoliciesServer interface {
 	EnforcePolicy(context.Context, *EnforcePolicyRequest) (*Policy, error)
 	// DisablePolicy turns the policy off.
 	DisablePolicy(context.Context, *DisablePolicyRequest) (*Policy, error)
-	// RollbackPolicy makes a new revision of the content and state of an old one.
+	// RollbackPolicy makes a new revision of the content and state of an old one. One that was enforced is enforced again only if it was in
+	// force, or its rules in preview before, for the preview window.
 	RollbackPolicy(context.Context, *RollbackPolicyRequest) (*Policy, error)
 	// ListPolicyRevisions lists the states that a policy had, the newest first, also of one that was deleted.
 	ListPolicyRevisions(context.Context, *ListPolicyRevisionsRequest) (*ListPolicyRevisionsResponse, error)

@@ -524,7 +524,7 @@ type SavingEstimate struct {
 	Priced      bool                   `protobuf:"varint,4,opt,name=priced,proto3" json:"priced,omitempty"`
 	MonthSaved  *MoneyInterval         `protobuf:"bytes,5,opt,name=month_saved,json=monthSaved,proto3" json:"month_saved,omitempty"`
 	DaySaved    *MoneyInterval         `protobuf:"bytes,6,opt,name=day_saved,json=daySaved,proto3" json:"day_saved,omitempty"`
-	// exact, counted, bounded or independent: see the savings guide.
+	// How well the numbers are known: exact, estimated or bounded.
 	Basis string `protobuf:"bytes,7,opt,name=basis,proto3" json:"basis,omitempty"`
 	// By metric, the largest saving first; at most 100.
 	Metrics       []*MetricSaving `protobuf:"bytes,8,rep,name=metrics,proto3" json:"metrics,omitempty"`

@@ -628,10 +628,12 @@ type KillSwitch struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Engaged bool                   `protobuf:"varint,1,opt,name=engaged,proto3" json:"engaged,omitempty"`
 	// What engaged it: api, file or both; empty if it is released.
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
-	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	Source string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Reason string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	By     string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	// That it is not stored yet, and whether it survives a restart.
+	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -699,6 +701,13 @@ func (x *KillSwitch) GetBy() string {
 		return x.By
 	}
 	return ""
+}
+
+func (x *KillSwitch) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type BackupRequest struct {
@@ -791,14 +800,15 @@ const file_phoenix_v1_system_proto_rawDesc = "" +
 	"\x17EngageKillSwitchRequest\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"2\n" +
 	"\x18ReleaseKillSwitchRequest\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x92\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xae\x01\n" +
 	"\n" +
 	"KillSwitch\x12\x18\n" +
 	"\aengaged\x18\x01 \x01(\bR\aengaged\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
 	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
-	"\x02by\x18\x05 \x01(\tR\x02by\"\x0f\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"\x0f\n" +
 	"\rBackupRequest2\xea\x04\n" +
 	"\x06System\x12Y\n" +
 	"\tGetSystem\x12\x1c.phoenix.v1.GetSystemRequest\x1a\x16.phoenix.v1.SystemInfo\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/system\x12X\n" +

@@ -39,9 +39,10 @@ type SystemClient interface {
 	// WhoAmI says as whom the caller is known and what that principal may do.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*Identity, error)
 	GetKillSwitch(ctx context.Context, in *GetKillSwitchRequest, opts ...grpc.CallOption) (*KillSwitch, error)
-	// EngageKillSwitch turns all hot rules off within a second.
+	// EngageKillSwitch turns all hot rules off within a second, also while the store does not answer: then this
+	// collector alone has them off, the answer has a warning, and the store and the audit log get it when they answer.
 	EngageKillSwitch(ctx context.Context, in *EngageKillSwitchRequest, opts ...grpc.CallOption) (*KillSwitch, error)
-	// ReleaseKillSwitch turns them on again.
+	// ReleaseKillSwitch turns them on again. What is not stored yet is released without the store.
 	ReleaseKillSwitch(ctx context.Context, in *ReleaseKillSwitchRequest, opts ...grpc.CallOption) (*KillSwitch, error)
 	// Backup streams all that the store holds, of one moment. It holds hashes of API keys: keep it safe.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[httpbody.HttpBody], error)
@@ -135,9 +136,10 @@ type SystemServer interface {
 	// WhoAmI says as whom the caller is known and what that principal may do.
 	WhoAmI(context.Context, *WhoAmIRequest) (*Identity, error)
 	GetKillSwitch(context.Context, *GetKillSwitchRequest) (*KillSwitch, error)
-	// EngageKillSwitch turns all hot rules off within a second.
+	// EngageKillSwitch turns all hot rules off within a second, also while the store does not answer: then this
+	// collector alone has them off, the answer has a warning, and the store and the audit log get it when they answer.
 	EngageKillSwitch(context.Context, *EngageKillSwitchRequest) (*KillSwitch, error)
-	// ReleaseKillSwitch turns them on again.
+	// ReleaseKillSwitch turns them on again. What is not stored yet is released without the store.
 	ReleaseKillSwitch(context.Context, *ReleaseKillSwitchRequest) (*KillSwitch, error)
 	// Backup streams all that the store holds, of one moment. It holds hashes of API keys: keep it safe.
 	Backup(*BackupRequest, grpc.ServerStreamingServer[httpbody.HttpBody]) error

@@ -18,11 +18,18 @@ import (
 	"github.com/phoenix-platform/phoenix/control/store"
 )
 
-// Publisher is what publishes policies, and knows the kill switch.
+// Publisher is what publishes policies, and knows the kill switch. It is a
+// *publish.Publisher.
 type Publisher interface {
 	// Refresh publishes what the store has now.
 	Refresh(context.Context) error
 	Status() publish.Status
+	// Hold turns all policies off in this process; Unhold ends that, Stored says
+	// that the store has it, and Keep waits for the file of the kill switch.
+	Hold(publish.Hold) *publish.Held
+	Unhold(*publish.Held)
+	Stored(context.Context, *publish.Held) error
+	Keep(context.Context)
 }
 
 // Settings is what the services need. All but the functions of System are
@@ -59,15 +66,20 @@ type Services struct {
 	Audit   phoenixv1.AuditServer
 	Events  phoenixv1.EventsServer
 	System  phoenixv1.SystemServer
+	// KillSwitch is what System turns. Its Run must run.
+	KillSwitch *KillSwitch
 }
 
 // New returns the services.
 func New(s Settings) Services {
+	kill := newKillSwitch(s.Core, s.Publisher)
 	return Services{
 		APIKeys: &apiKeys{core: s.Core, config: s.APIKeys, keys: s.Keys},
 		Audit:   &audit{core: s.Core},
 		Events:  &events{core: s.Core, keys: s.Keys, done: s.Done},
-		System:  &system{core: s.Core, publisher: s.Publisher, settings: s.System},
+		System:  &system{core: s.Core, publisher: s.Publisher, kill: kill, settings: s.System},
+
+		KillSwitch: kill,
 	}
 }
 

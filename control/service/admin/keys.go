@@ -20,6 +20,11 @@ const (
 	// so long another replica may take to notice that a key was revoked. This one
 	// notices at once.
 	keysFresh = 5 * time.Second
+	// keysHeld is how long a key that was read is good while the store does not
+	// answer within keyTime: the kill switch is for such times, too. A key that
+	// another replica revoked just before may so be good for longer; all that it
+	// can do without the store is to look, and to turn the kill switch.
+	keysHeld, keyTime = time.Hour, 250 * time.Millisecond
 	// keysKept bounds the keys that are remembered.
 	keysKept = 4096
 	// touchesWaiting bounds the keys whose last use is to be stored. Beyond it
@@ -76,10 +81,13 @@ func (k *Keys) FindKey(ctx context.Context, id string) (access.KeyRecord, error)
 	ended := k.ended
 	k.mu.Unlock()
 
-	stored, err := k.store.GetAPIKey(ctx, id)
+	held := there && now.Sub(known.readAt) < keysHeld
+	stored, err := k.read(ctx, id, held)
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid): // of such an id there can be none
 		return access.KeyRecord{}, access.ErrUnknownKey
+	case err != nil && held && k.remembered(id):
+		return known.record, nil
 	case err != nil:
 		return access.KeyRecord{}, err
 	}
@@ -94,6 +102,23 @@ func (k *Keys) FindKey(ctx context.Context, id string) (access.KeyRecord, error)
 		k.known.Add(id, fresh)
 	}
 	return record, nil
+}
+
+// read asks the store for a key, not for long if there is another way.
+func (k *Keys) read(ctx context.Context, id string, briefly bool) (store.APIKey, error) {
+	if briefly {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keyTime)
+		defer cancel()
+	}
+	return k.store.GetAPIKey(ctx, id)
+}
+
+// remembered says whether a key was not revoked meanwhile.
+func (k *Keys) remembered(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known.Contains(id)
 }
 
 // record makes what access knows of what the store has. A grant that this

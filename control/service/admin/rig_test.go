@@ -52,6 +52,7 @@ type rig struct {
 	path      string
 	clock     *clock
 	store     store.Store
+	line      *line
 	core      *service.Core
 	keys      *admin.Keys
 	publisher *publish.Publisher
@@ -99,13 +100,14 @@ func (r *rig) open(t *testing.T, kill string) {
 	require.NoError(t, err)
 	logging, logs := observer.New(zap.DebugLevel)
 	r.logs = logs
+	r.line = &line{Store: r.store}
 	r.core = &service.Core{
-		Store: r.store, Guard: guard, Limiter: limiter, Events: &bus.Memory{}, Logger: zap.New(logging), Now: r.clock.Now,
+		Store: r.line, Guard: guard, Limiter: limiter, Events: &bus.Memory{}, Logger: zap.New(logging), Now: r.clock.Now,
 		IdempotencyKept: time.Hour,
 	}
-	r.keys, err = admin.NewKeys(r.store, r.clock.Now, r.core.Logger)
+	r.keys, err = admin.NewKeys(r.line, r.clock.Now, r.core.Logger)
 	require.NoError(t, err)
-	r.publisher = publish.New(publish.Settings{Store: r.store, KillFile: kill, Now: r.clock.Now})
+	r.publisher = publish.New(publish.Settings{Store: r.line, KillFile: kill, Now: r.clock.Now})
 	require.NoError(t, r.publisher.Refresh(t.Context()))
 	r.Services = admin.New(admin.Settings{
 		Core: r.core, APIKeys: config.APIKeys, Keys: r.keys, Publisher: r.publisher, Done: r.done,
@@ -115,6 +117,16 @@ func (r *rig) open(t *testing.T, kill string) {
 			Components: func(context.Context) []*phoenixv1.ComponentInfo { return nil },
 		},
 	})
+	runs(t, r.KillSwitch.Run)
+}
+
+// runs runs something until the test ends.
+func runs(t *testing.T, run func(context.Context)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
 }
 
 // as is a request of somebody.

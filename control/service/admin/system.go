@@ -14,7 +14,6 @@ import (
 	"github.com/phoenix-platform/phoenix/control/access"
 	"github.com/phoenix-platform/phoenix/control/api/call"
 	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
-	"github.com/phoenix-platform/phoenix/control/bus"
 	"github.com/phoenix-platform/phoenix/control/publish"
 	"github.com/phoenix-platform/phoenix/control/service"
 	"github.com/phoenix-platform/phoenix/control/store"
@@ -25,6 +24,7 @@ type system struct {
 	phoenixv1.UnimplementedSystemServer
 	core      *service.Core
 	publisher Publisher
+	kill      *KillSwitch
 	settings  SystemSettings
 
 	// backups is held while a backup is streamed.
@@ -88,7 +88,7 @@ func (s *system) GetKillSwitch(ctx context.Context, _ *phoenixv1.GetKillSwitchRe
 }
 
 // EngageKillSwitch turns all hot rules off. When it answers the data path has
-// been told.
+// been told, whether the store answers or not.
 func (s *system) EngageKillSwitch(ctx context.Context, req *phoenixv1.EngageKillSwitchRequest) (*phoenixv1.KillSwitch, error) {
 	if err := s.core.Authorize(ctx, access.Engage, access.KillSwitch, ""); err != nil {
 		return nil, err
@@ -96,7 +96,14 @@ func (s *system) EngageKillSwitch(ctx context.Context, req *phoenixv1.EngageKill
 	if strings.TrimSpace(req.GetReason()) == "" {
 		return nil, invalid("reason", "is required: say why, for those who wonder where their savings went")
 	}
-	return s.turn(ctx, access.Engage, store.KillSwitchUpdate{On: true, Reason: req.GetReason()})
+	if err := checkReason(req.GetReason()); err != nil {
+		return nil, err
+	}
+	kill, err := s.kill.Engage(ctx, req.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return wireKill(kill), nil
 }
 
 // ReleaseKillSwitch turns them on again, unless the file still engages it.
@@ -104,61 +111,25 @@ func (s *system) ReleaseKillSwitch(ctx context.Context, req *phoenixv1.ReleaseKi
 	if err := s.core.Authorize(ctx, access.Release, access.KillSwitch, ""); err != nil {
 		return nil, err
 	}
-	return s.turn(ctx, access.Release, store.KillSwitchUpdate{Reason: req.GetReason()})
-}
-
-func (s *system) turn(ctx context.Context, v access.Verb, update store.KillSwitchUpdate) (*phoenixv1.KillSwitch, error) {
-	if len(update.Reason) > store.MaxText {
-		return nil, invalid("reason", "may have "+strconv.Itoa(store.MaxText)+" bytes, has "+strconv.Itoa(len(update.Reason)))
+	if err := checkReason(req.GetReason()); err != nil {
+		return nil, err
 	}
-	var before, after store.KillSwitch
-	err := s.core.Change(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		if before, err = tx.GetKillSwitch(ctx); err != nil {
-			return err
-		}
-		after, err = tx.SetKillSwitch(ctx, update, s.core.Entry(ctx, access.Action(access.KillSwitch, v)))
-		return err
-	})
+	kill, err := s.kill.Release(ctx, req.GetReason())
 	if err != nil {
 		return nil, err
 	}
-	// Nobody who goes away now keeps the data path from being told.
-	if err := s.publisher.Refresh(context.WithoutCancel(ctx)); err != nil {
-		s.core.Logger.Warn("The kill switch was turned, but is not published yet; it will be as soon as the store answers", zap.Error(err))
-	}
-	if before.On != after.On {
-		s.tell(ctx, after)
-	}
-	return s.state(after), nil
+	return wireKill(kill), nil
 }
 
-// state is what is in force after a change, also if it could not be read again.
-func (s *system) state(stored store.KillSwitch) *phoenixv1.KillSwitch {
-	kill := s.publisher.Status().Kill
-	file := kill.Source == publish.KilledByFile || kill.Source == publish.KilledByBoth
-	switch {
-	case stored.On && file:
-		kill = publish.KillState{Engaged: true, Source: publish.KilledByBoth, Reason: stored.Reason, At: stored.At, By: stored.By}
-	case stored.On, !file:
-		kill = publish.KillState{Engaged: stored.On, Reason: stored.Reason, At: stored.At, By: stored.By}
-		if stored.On {
-			kill.Source = publish.KilledByAPI
-		}
+func checkReason(reason string) error {
+	if len(reason) > store.MaxText {
+		return invalid("reason", "may have "+strconv.Itoa(store.MaxText)+" bytes, has "+strconv.Itoa(len(reason)))
 	}
-	return wireKill(kill)
-}
-
-func (s *system) tell(ctx context.Context, k store.KillSwitch) {
-	event := bus.Event{
-		Time: s.core.Now(), Type: "killswitch.released", Resource: store.KillSwitchResource, Message: "The kill switch was released",
-		Principal: call.From(ctx).Principal.Name(), Detail: map[string]string{"reason": k.Reason},
-	}
-	if k.On {
-		event.Type, event.Message = "killswitch.engaged", "The kill switch was engaged: all policies are off"
-	}
-	s.core.Events.Publish(event)
+	return nil
 }
 
 func wireKill(k publish.KillState) *phoenixv1.KillSwitch {
-	return &phoenixv1.KillSwitch{Engaged: k.Engaged, Source: k.Source, Reason: k.Reason, At: timestamp(k.At), By: k.By}
+	return &phoenixv1.KillSwitch{
+		Engaged: k.Engaged, Source: k.Source, Reason: k.Reason, At: timestamp(k.At), By: k.By, Warnings: warnings(k),
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -196,11 +197,17 @@ func (s *priceModelsServer) PutPriceModel(ctx context.Context, r *phoenixv1.PutP
 // conditionOf is what If-Match demands, or else the etag in the body: who sends
 // back what they got means that state.
 func conditionOf(ctx context.Context, etag string) (store.Revision, error) {
-	if who := *call.From(ctx); who.IfMatch == "" && etag != "" {
-		who.IfMatch = etag
-		ctx = call.With(ctx, &who)
+	who := *call.From(ctx)
+	if etag == "" || strings.TrimSpace(who.IfMatch) != "" {
+		return service.Condition(ctx)
 	}
-	return service.Condition(ctx)
+	who.IfMatch = etag
+	condition, err := service.Condition(call.With(ctx, &who))
+	if err != nil || condition == store.Any { // * is no etag
+		return 0, fault.New(fault.PreconditionFailed,
+			"the etag in the body is none of this price model: get it again, and repeat the change with its present etag, or without one")
+	}
+	return condition, nil
 }
 
 // DeletePriceModel implements phoenixv1.PriceModelsServer.

@@ -89,6 +89,12 @@ func TestPriceModelsLiveAndDie(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.PriceModels.PutPriceModel(as(t, "root"), &phoenixv1.PutPriceModelRequest{PriceModel: again})
 	requireRefused(t, err, fault.PreconditionFailed) // by the etag in the body
+	for _, bad := range []string{"*", " ", `W/"1"`, "x", `"01"`} {
+		wrong := exampleModel("zebra")
+		wrong.Etag = bad
+		_, err = w.PriceModels.PutPriceModel(as(t, "root"), &phoenixv1.PutPriceModelRequest{PriceModel: wrong})
+		requireRefused(t, err, fault.PreconditionFailed)
+	}
 	_, err = w.PriceModels.PutPriceModel(as(t, "root", ifMatch(`"1"`)), &phoenixv1.PutPriceModelRequest{PriceModel: exampleModel("new")})
 	requireRefused(t, err, fault.PreconditionFailed)
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/phoenix-platform/phoenix/control/access"
 	"github.com/phoenix-platform/phoenix/control/api/call"
@@ -20,6 +21,8 @@ type change struct {
 	verb  access.Verb
 	key   store.PolicyKey
 	force bool
+	// etag is that of the body. It is the condition if there is no If-Match.
+	etag string
 	// becomes is the state after it. It may look things up.
 	becomes func(context.Context, store.Tx, store.Policy) (store.PolicyState, error)
 	// safe refuses what must not happen, with a fault.
@@ -107,7 +110,7 @@ func (s *Service) commit(ctx context.Context, c change) (before, after store.Pol
 	if err := s.core.AuthorizeEach(ctx, verbs, access.Policies, c.key.Namespace); err != nil {
 		return before, after, err
 	}
-	condition, err := service.Condition(ctx)
+	condition, err := conditionOf(ctx, c.etag)
 	if err != nil {
 		return before, after, err
 	}
@@ -130,6 +133,22 @@ func (s *Service) commit(ctx context.Context, c change) (before, after store.Pol
 		return before, after, s.told(ctx, c, err)
 	}
 	return before, after, nil
+}
+
+// conditionOf is what If-Match demands, or else the etag in the body: who sends
+// back what they got means that state.
+func conditionOf(ctx context.Context, etag string) (store.Revision, error) {
+	who := *call.From(ctx)
+	if etag == "" || strings.TrimSpace(who.IfMatch) != "" {
+		return service.Condition(ctx)
+	}
+	who.IfMatch = etag
+	condition, err := service.Condition(call.With(ctx, &who))
+	if err != nil || condition == store.Any { // * is no etag
+		return 0, fault.New(fault.PreconditionFailed,
+			"the etag in the body is none of this policy: get it again, and repeat the change with its present etag, or without one")
+	}
+	return condition, nil
 }
 
 // allow refuses a change by who asks, by If-Match, and by what is unsafe, in

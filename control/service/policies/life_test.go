@@ -114,6 +114,9 @@ func assertHistory(t *testing.T, r *rig) {
 	four, err := r.GetPolicyRevision(as("shop-viewer"), &phoenixv1.GetPolicyRevisionRequest{Namespace: "shop", Name: "drop-pod", Revision: 4})
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, four.GetRolledBackTo())
+	six, err := r.GetPolicyRevision(as("shop-viewer"), &phoenixv1.GetPolicyRevisionRequest{Namespace: "shop", Name: "drop-pod", Revision: 6})
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, six.GetRolledBackTo(), "also after a deletion")
 	assert.Equal(t, "http.*", four.GetSpec().GetRules()[0].GetMatch().GetMetric())
 	_, err = r.GetPolicyRevision(as("shop-viewer"), &phoenixv1.GetPolicyRevisionRequest{Namespace: "shop", Name: "drop-pod", Revision: 99})
 	refused(t, err, fault.NotFound)
@@ -236,13 +239,27 @@ func TestUpdatingAnEnforcedPolicy(t *testing.T) {
 	_, err = r.EnforcePolicy(as("admin"), &phoenixv1.EnforcePolicyRequest{Namespace: "shop", Name: "a", Force: true})
 	require.NoError(t, err)
 	described := wire("shop", "a", "m")
-	described.Spec.Description, described.Spec.Priority = "why", 7
+	described.Spec.Description = "why"
 
 	_, err = r.UpdatePolicy(as("shop-editor"), &phoenixv1.UpdatePolicyRequest{Policy: described})
 	refused(t, err, fault.Forbidden) // what is in force is for operators
 	p, err := r.UpdatePolicy(as("shop-operator"), &phoenixv1.UpdatePolicyRequest{Policy: described})
 	require.NoError(t, err)
 	assert.Equal(t, "enforced", p.GetState())
+
+	first := &phoenixv1.UpdatePolicyRequest{Policy: wire("shop", "a", "m")}
+	first.Policy.Spec.Priority = 7
+	_, err = r.UpdatePolicy(as("shop-operator"), first)
+	assert.Contains(t, refusal(t, err, fault.NotPreviewed).Detail, "another priority changes which rules apply")
+	first.ValidateOnly = true
+	_, err = r.UpdatePolicy(as("shop-operator"), first)
+	refused(t, err, fault.NotPreviewed)
+	first.ValidateOnly, first.Force = false, true
+	_, err = r.UpdatePolicy(as("shop-operator"), first)
+	refused(t, err, fault.Forbidden)
+	p, err = r.UpdatePolicy(as("shop-admin"), first)
+	require.NoError(t, err)
+	assert.EqualValues(t, 7, p.GetSpec().GetPriority())
 
 	request := &phoenixv1.UpdatePolicyRequest{Policy: wire("shop", "a", "n")}
 	_, err = r.UpdatePolicy(as("shop-operator"), request)

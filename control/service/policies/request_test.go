@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/phoenix-platform/phoenix/control/api/call"
 	"github.com/phoenix-platform/phoenix/control/api/fault"
 	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/control/service/policies"
@@ -143,6 +144,39 @@ func TestAPolicyComesBackAsItWasGiven(t *testing.T) {
 	_, err = r.PreviewPolicy(as("admin"), &phoenixv1.PreviewPolicyRequest{Namespace: "shop", Name: "a"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"shop/a/all preview", "shop/a/rule-2 preview"}, r.rules())
+}
+
+// Who sends back what they got means that state; If-Match goes before.
+func TestEtagInTheBody(t *testing.T) {
+	r := newRig(t)
+	_, err := r.CreatePolicy(as("admin"), create("a", "m"))
+	require.NoError(t, err)
+	update := func(etag, text string, only bool, change ...func(*call.Call)) (*phoenixv1.Policy, error) {
+		p := wire("shop", "a", "m")
+		p.Etag, p.Spec.Description = etag, text
+		return r.UpdatePolicy(as("admin", change...), &phoenixv1.UpdatePolicyRequest{Policy: p, ValidateOnly: only})
+	}
+	for _, bad := range []string{`"2"`, `W/"1"`, `"x"`, "*", " ", `"01"`} {
+		for _, only := range []bool{false, true} {
+			_, err := update(bad, "no", only)
+			refused(t, err, fault.PreconditionFailed)
+		}
+		_, err := update(bad, "no", false, ifMatch(" "))
+		refused(t, err, fault.PreconditionFailed)
+	}
+	assert.EqualValues(t, 1, r.get(t, "shop", "a").GetRevision())
+	p, err := update(`"1"`, "one", false)
+	require.NoError(t, err)
+	assert.Equal(t, `"2"`, p.GetEtag())
+	_, err = update(`"1"`, "two", false)
+	refused(t, err, fault.PreconditionFailed)
+	p, err = update(`"1"`, "two", false, ifMatch(`"2"`))
+	require.NoError(t, err, "by If-Match")
+	assert.Equal(t, `"3"`, p.GetEtag())
+	_, err = update(`"3"`, "three", false, ifMatch(`"2"`))
+	refused(t, err, fault.PreconditionFailed)
+	_, err = update("", "three", false)
+	require.NoError(t, err)
 }
 
 func TestIfMatch(t *testing.T) {

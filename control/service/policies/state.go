@@ -2,7 +2,6 @@ package policies
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/phoenix-platform/phoenix/control/access"
@@ -54,57 +53,6 @@ func (s *Service) EnforcePolicy(ctx context.Context, req *phoenixv1.EnforcePolic
 func (s *Service) DisablePolicy(ctx context.Context, req *phoenixv1.DisablePolicyRequest) (*phoenixv1.Policy, error) {
 	return s.change(ctx, s.setState(access.Disable, key(req.GetNamespace(), req.GetName()), store.StateDisabled,
 		"policy.disabled", "is disabled"))
-}
-
-// RollbackPolicy makes a new revision of an old one. One that was enforced is
-// enforced again without a preview, for it ran before.
-func (s *Service) RollbackPolicy(ctx context.Context, req *phoenixv1.RollbackPolicyRequest) (*phoenixv1.Policy, error) {
-	k, to := key(req.GetNamespace(), req.GetName()), store.Revision(req.GetRevision())
-	c := change{
-		verb: access.Rollback, key: k, event: "policy.rolled_back", message: fmt.Sprintf("was rolled back to revision %d", to),
-		detail: map[string]string{"rolled_back_to": revisionDetail(to)},
-	}
-	old := func(ctx context.Context, tx store.Tx) (store.PolicyRevision, error) {
-		var m mistakes
-		if to < 1 {
-			m.add("revision", "must be given, and is 1 or more")
-			return store.PolicyRevision{}, m.err()
-		}
-		r, err := tx.GetPolicyRevision(ctx, k, to)
-		if err == nil && r.State == store.StateDeleted {
-			m.add("revision", "revision %d is a deletion, which has no content to go back to", to)
-			err = m.err()
-		}
-		return r, err
-	}
-	c.becomes = func(ctx context.Context, tx store.Tx, _ store.Policy) (store.PolicyState, error) {
-		r, err := old(ctx, tx)
-		return r.State, err
-	}
-	c.safe = func(ctx context.Context, tx store.Tx, _ store.Policy) error {
-		r, err := old(ctx, tx)
-		if err != nil || !inForce(r.State) {
-			return err
-		}
-		return s.publishable(k, r.Spec)
-	}
-	c.write = func(ctx context.Context, tx store.Tx, before store.Policy, e store.Entry) (store.Policy, error) {
-		return tx.RollbackPolicy(ctx, store.PolicyRollback{PolicyKey: k, If: before.Revision, To: to}, e)
-	}
-	c.missing = func(ctx context.Context, tx store.Tx, e store.Entry) (store.Policy, error) {
-		if k.Check() != nil {
-			return store.Policy{}, store.ErrNotFound
-		}
-		r, err := old(ctx, tx)
-		if err != nil {
-			return store.Policy{}, err
-		}
-		if err := s.allow(ctx, tx, c, store.Policy{PolicyKey: k}, store.Any); err != nil {
-			return store.Policy{}, err
-		}
-		return tx.CreatePolicy(ctx, store.NewPolicy{PolicyKey: k, Spec: r.Spec, State: r.State}, e)
-	}
-	return s.change(ctx, c)
 }
 
 func inForce(state store.PolicyState) bool {

@@ -90,7 +90,7 @@ func (s *Service) wouldCreate(ctx context.Context, d draft, state store.PolicySt
 func (s *Service) UpdatePolicy(ctx context.Context, req *phoenixv1.UpdatePolicyRequest) (*phoenixv1.Policy, error) {
 	c := change{
 		verb: access.Update, key: key(req.GetPolicy().GetNamespace(), req.GetPolicy().GetName()), force: req.GetForce(),
-		becomes: becomes(""), event: "policy.updated", message: "was updated",
+		etag: req.GetPolicy().GetEtag(), becomes: becomes(""), event: "policy.updated", message: "was updated",
 	}
 	// The mistakes of a request are told to those only who may make it.
 	verbs := access.PolicyChange{Verb: c.verb, Forced: c.force}.Verbs()
@@ -102,11 +102,10 @@ func (s *Service) UpdatePolicy(ctx context.Context, req *phoenixv1.UpdatePolicyR
 		return nil, service.Fault(err)
 	}
 	c.safe = func(_ context.Context, _ store.Tx, before store.Policy) error {
-		if before.State == store.StateEnforced && !req.GetForce() && rulesDigest(before) != d.spec.RulesDigest() {
-			return fault.New(fault.NotPreviewed, "the policy is enforced and these rules were not previewed: "+
-				"create a policy of another name with them, preview and enforce that one, and delete this one; or use force")
+		if before.State != store.StateEnforced || req.GetForce() {
+			return nil
 		}
-		return nil
+		return sameEffect(before, d.spec)
 	}
 	c.write = func(ctx context.Context, tx store.Tx, before store.Policy, e store.Entry) (store.Policy, error) {
 		return tx.UpdatePolicy(ctx, store.PolicyUpdate{PolicyKey: c.key, If: before.Revision, Spec: d.text}, e)
@@ -121,6 +120,19 @@ func (s *Service) UpdatePolicy(ctx context.Context, req *phoenixv1.UpdatePolicyR
 	}
 	answer.Status.Warnings = append(answer.Status.Warnings, warnings...)
 	return answer, nil
+}
+
+// sameEffect refuses to change what an enforced policy does.
+func sameEffect(before store.Policy, spec publish.Spec) error {
+	switch {
+	case rulesDigest(before) != spec.RulesDigest():
+		return fault.New(fault.NotPreviewed, "the policy is enforced and these rules were not previewed: "+
+			"create a policy of another name with them, preview and enforce that one, and delete this one; or use force")
+	case effectDigest(before.Spec, before.SpecSHA256) != spec.EffectDigest():
+		return fault.New(fault.NotPreviewed, "the policy is enforced and another priority changes which rules apply: "+
+			"create a policy of another name with it, preview and enforce that one, and delete this one; or use force")
+	}
+	return nil
 }
 
 // errOnlyLooked ends a transaction that must not write.
@@ -156,6 +168,15 @@ func rulesDigest(p store.Policy) store.Digest {
 		return p.SpecSHA256
 	}
 	return spec.RulesDigest()
+}
+
+// effectDigest is rulesDigest with the priority.
+func effectDigest(text []byte, sum store.Digest) store.Digest {
+	spec, err := publish.DecodeSpec(text)
+	if err != nil {
+		return sum
+	}
+	return spec.EffectDigest()
 }
 
 // DeletePolicy deletes a policy.

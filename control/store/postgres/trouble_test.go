@@ -149,7 +149,7 @@ func TestADatabaseThatTakesNoWritesIsUnavailable(t *testing.T) {
 func TestWritersWaitSoLong(t *testing.T) {
 	dsn := postgrestest.Shared(t).NewDatabase(t)
 	first := open(t, postgres.Settings{DSN: dsn})
-	second := open(t, postgres.Settings{DSN: dsn, StatementTimeout: 50 * time.Millisecond})
+	second := open(t, postgres.Settings{DSN: dsn, StatementTimeout: time.Second})
 	err := first.Write(t.Context(), func(ctx context.Context, _ store.Tx) error {
 		require.ErrorIs(t, put(ctx, second, "a"), store.ErrUnavailable)
 		_, err := second.GetFact(ctx, "a")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/phoenix-platform/phoenix/control/store"
 )
@@ -30,8 +31,11 @@ func (t *tx) CreatePolicy(ctx context.Context, n store.NewPolicy, entry store.En
 	}
 	err := t.one(ctx, "SELECT COALESCE(MAX(revision), 0) FROM policy_revisions WHERE namespace = $1 AND name = $2",
 		[]any{p.Namespace, p.Name}, &p.Revision)
+	if err == nil && n.RolledBackTo > p.Revision {
+		err = fmt.Errorf("revision %d: %w", n.RolledBackTo, store.ErrNotFound)
+	}
 	if err == nil {
-		p, err = t.savePolicy(ctx, p, change{entry: entry})
+		p, err = t.savePolicy(ctx, p, change{entry: entry, rolledBackTo: n.RolledBackTo})
 	}
 	if err != nil {
 		return store.Policy{}, fmt.Errorf("create %s: %w", n.Resource(), err)
@@ -182,6 +186,9 @@ func (t *tx) SetKillSwitch(ctx context.Context, u store.KillSwitchUpdate, entry 
 	if before.On != u.On || before.Reason != u.Reason {
 		t.head.version++
 		after = store.KillSwitch{On: u.On, Reason: u.Reason, At: t.now, By: entry.Principal, Version: t.head.version}
+		if !u.At.IsZero() {
+			after.At = u.At.UTC().Truncate(time.Microsecond)
+		}
 	}
 	t.head.kill = after
 	if _, err := t.record(ctx, entry, before.Digest(), after.Digest()); err != nil {

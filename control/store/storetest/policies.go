@@ -203,6 +203,26 @@ func (e Engine) testDeletion(t *testing.T) {
 	records := l.log(t)
 	assert.True(t, records[1].After.IsZero())
 	assert.True(t, records[2].Before.IsZero())
+
+	require.NoError(t, l.remove(t, k, 3))
+	again := func(to store.Revision) (store.Policy, error) {
+		return write(t.Context(), l, func(ctx context.Context, tx store.Tx) (store.Policy, error) {
+			return tx.CreatePolicy(ctx, store.NewPolicy{PolicyKey: k, Spec: []byte("1"), RolledBackTo: to}, entry("policies.rollback"))
+		})
+	}
+	_, err = again(5)
+	require.ErrorIs(t, err, store.ErrNotFound, "it had four revisions")
+	_, err = again(-1)
+	require.ErrorIs(t, err, store.ErrInvalid)
+	p, err = again(1)
+	require.NoError(t, err)
+	assert.Equal(t, store.Revision(5), p.Revision)
+	r, err := l.GetPolicyRevision(t.Context(), k, 5)
+	require.NoError(t, err)
+	assert.Equal(t, store.Revision(1), r.RolledBackTo)
+	r, err = l.GetPolicyRevision(t.Context(), k, 3)
+	require.NoError(t, err)
+	assert.Zero(t, r.RolledBackTo, "that one was made anew")
 }
 
 func (e Engine) testInForce(t *testing.T) {
@@ -235,16 +255,18 @@ func (e Engine) testInForce(t *testing.T) {
 		names = append(names, p.Resource()+" "+string(p.State))
 	}
 	assert.Equal(t, []string{"policies/a/1 preview", "policies/a/2 enforced", "policies/b/1 preview", "policies/b/2 enforced"}, names)
+	early := turn(store.KillSwitchUpdate{On: true, Reason: "before that", At: Start.Add(time.Second + 1)})
+	assert.Equal(t, Start.Add(time.Second), early.At, "turned before it was stored, in the precision of a store")
 	turn(store.KillSwitchUpdate{})
 	k, err := l.GetKillSwitch(t.Context())
 	require.NoError(t, err)
 	assert.False(t, k.On)
-	assert.Equal(t, uint64(10), k.Version)
+	assert.Equal(t, uint64(11), k.Version)
 	l.open(t)
 	again, err := l.GetKillSwitch(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, k, again, "it outlives the process")
 	version, err := l.PolicyVersion(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, uint64(10), version)
+	assert.Equal(t, uint64(11), version)
 }

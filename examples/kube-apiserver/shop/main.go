@@ -110,6 +110,7 @@ func newPod(name string, seed uint64) *pod {
 	}
 	p.metrics.MustRegister(p.requests, p.duration)
 	for _, route := range routes {
+		p.duration.WithLabelValues(route)
 		for _, code := range codes {
 			p.requests.WithLabelValues(route, code)
 		}
