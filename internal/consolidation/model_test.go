@@ -129,12 +129,12 @@ type life struct {
 }
 
 type replay struct {
-	m       *model
-	inputs  map[string]*memory
-	lives   map[string]*life
-	gone    map[string]uint64
-	latest  uint64
-	result  map[string][]shown
+	m      *model
+	inputs map[string]*memory
+	lives  map[string]*life
+	gone   map[string]uint64
+	latest uint64
+	result map[string][]shown
 }
 
 // expect returns what the last event should emit, by output, and the verdict if it is a point.
