@@ -152,6 +152,14 @@ scrape() {
 # The state is written after round 008. Rounds 009 and 010 are in what was
 # emitted, not in what was written, when the collector is killed; 011 is what
 # the next one sees first.
+# Says whether nobody writes to a file: it does not grow, and its last line is whole.
+settled() {
+	local size
+	size=$(wc -c <"$1")
+	sleep 0.5
+	[ "$size" -gt 0 ] && [ "$(wc -c <"$1")" = "$size" ] && [ -z "$(tail -c 1 "$1")" ]
+}
+
 kill_and_restart() {
 	export PHOENIX_CHECKPOINT=30s
 	start_replay --hold 008.prom.gz,010.prom.gz
@@ -164,7 +172,7 @@ kill_and_restart() {
 	await "round 010" said "Waiting at 010.prom.gz"
 	emitted=$(times flush) || fail "the collector's telemetry does not answer"
 	await "a flush" more flush "$emitted"
-	sleep 0.5 # until the exporter has written it
+	await "the exporter" settled "$logs/1.json"
 	[ "$(times checkpoint)" = "$written" ] || fail "a checkpoint came before the kill: this machine is too slow for the example"
 	kill -KILL "$collector_pid"
 	wait "$collector_pid" 2>/dev/null || true
