@@ -5,6 +5,14 @@ import "github.com/phoenix-platform/phoenix/internal/spatial"
 // carried is an input on its way between two outputs.
 type carried struct {
 	to, seen uint32 // flags only
+	// since is when the rule began, by which the input goes now; 0 if it is gone.
+	since uint64
+	// anew means that the input passed before that rule began, so that it begins
+	// anew; until is the time of the last point that was counted. Points from
+	// before that have another verdict than Accepted, and move nothing.
+	anew    bool
+	until   uint64
+	verdict spatial.Verdict
 
 	delta       spatial.Span
 	sum         spatial.SumInput
@@ -28,9 +36,16 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 	dir := &e.directory[e.part(p.Input)]
 	dir.mu.Lock()
 	defer dir.mu.Unlock()
-	var in carried
+	since, watched := e.watches.activation(p.Rule)
+	in := carried{since: since}
+	if !watched {
+		since = p.Now
+	}
 	generation := e.generation.Load() // one for the whole move
-	found, copied := e.lift(dir, p, &in, generation)
+	found, copied := e.lift(dir, p, d, &in, generation)
+	if in.verdict != spatial.Accepted {
+		return Outcome{Verdict: in.verdict}, true
+	}
 	if !found {
 		if v := p.check(); v.Refused() {
 			return Outcome{Verdict: v}, true
@@ -38,10 +53,6 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 		if !e.reserve() {
 			return Outcome{}, false
 		}
-	}
-	since, known := e.activation(p.Rule)
-	if !known {
-		since = p.Now
 	}
 	at := e.part(p.Output)
 	s := &e.shards[at]
@@ -61,8 +72,10 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 	if copied && s.copied < generation {
 		s.copyEarly(generation)
 	}
-	out = s.place(p, &in, ref, o, e.watch(dir, p, o, since))
-	if !found && out.Verdict.Baseline() && s.notesBases {
+	e.watches.stray(o.rule)
+	s.entertain(o, p)
+	out = s.place(p, &in, ref, o, e.watch(dir, p, o, &in, since))
+	if (!found || in.anew) && out.Verdict.Baseline() && s.notesBases {
 		s.noteBase(p)
 	}
 	dir.places.add(p.Input.tag(), at)
@@ -82,8 +95,10 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 // the outputs that counted them then are as the checkpoint had them, without.
 // Only an output that began later cannot know: an earlier one, of which nothing
 // is left, may have counted them.
-func (e *Engine) watch(dir *directory, p *Point, o *output, since uint64) spatial.Watch {
-	w := spatial.Watch{Activation: since, Horizon: dir.gone.until(p.Input.mark())}
+//
+// One that begins anew was counted until its last point.
+func (e *Engine) watch(dir *directory, p *Point, o *output, in *carried, since uint64) spatial.Watch {
+	w := spatial.Watch{Activation: since, Horizon: max(in.until, dir.gone.until(p.Input.mark()))}
 	if e.crash > 0 && o.start > e.complete && o.start != since {
 		w.Horizon = max(w.Horizon, e.crash)
 	}
@@ -108,39 +123,47 @@ func (e *Engine) release(to uint32) {
 
 // lift takes an input out of the shard where it is, and reports whether a
 // snapshot under way has that shard already.
-func (e *Engine) lift(dir *directory, p *Point, in *carried, generation uint64) (found, copied bool) {
+func (e *Engine) lift(dir *directory, p *Point, d Describer, in *carried, generation uint64) (found, copied bool) {
 	tag, from := p.Input.tag(), 0
 	dir.places.find(tag, func(shard int) bool {
 		s := &e.shards[shard]
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		found = s.lift(p.Kind.class(), p.Input, in, generation)
+		found = s.lift(p, d, in, generation)
 		from, copied = shard, s.copied >= generation
 		return found
 	})
-	if found {
+	if found && in.verdict == spatial.Accepted {
 		dir.places.remove(tag, from)
 	}
 	return found, found && copied
 }
 
-func (s *shard) lift(c class, key Key, in *carried, generation uint64) bool {
-	at, remove := s.find(c, key)
+func (s *shard) lift(p *Point, d Describer, in *carried, generation uint64) bool {
+	c := p.Kind.class()
+	at, remove := s.find(c, p.Input)
 	if remove == nil {
 		return false
+	}
+	if c != deltas && in.since > 0 && !s.watches.goOn(*at.to, in.since, d) {
+		if in.renew(&at, p); in.verdict != spatial.Accepted {
+			return true
+		}
 	}
 	if s.copied < generation {
 		s.displaced = append(s.displaced, s.stateOf(&at))
 	}
 	in.to, in.seen = *at.to&flags, *at.seen
-	switch c {
-	case deltas:
+	switch {
+	case in.anew:
+		in.to = 0
+	case c == deltas:
 		in.delta = *at.delta
-	case sums:
+	case c == sums:
 		in.sum = *at.sum
-	case levels:
+	case c == levels:
 		in.level = *at.level
-	case histograms:
+	case c == histograms:
 		in.histogram = *at.histogram
 	default:
 		in.exponential = *at.exponential
@@ -148,6 +171,21 @@ func (s *shard) lift(c class, key Key, in *carried, generation uint64) bool {
 	s.left(*at.to)
 	remove()
 	return true
+}
+
+// renew lets an input begin anew with a point.
+func (in *carried) renew(at *cursor, p *Point) {
+	in.anew, in.until, in.verdict = true, at.time(), p.check()
+	if in.verdict.Refused() {
+		return
+	}
+	switch time := p.span().Time; {
+	case time < in.until:
+		in.verdict = spatial.Late
+	case time == in.until:
+		in.verdict = spatial.Duplicate
+	}
+	*at.seen = max(*at.seen, secondsOf(p.Now))
 }
 
 // place puts an input beside its output and feeds the point.

@@ -71,7 +71,10 @@ func TestAPointUnderWayWhenItsRuleIsRetiredIsNotLost(t *testing.T) {
 	require.Equal(t, []string{"out=stale"}, l.retire(15))
 	l.rule = 1
 	l.is(spatial.Accepted, "a", "out", 5, 16, 3)
-	l.emits(30, "out=3@15.001")
+	got := l.flush(30)
+	require.Equal(t, []string{"out=3@15.001", "out=stale"}, lines(got), "nothing of the rule stays")
+	require.Equal(t, at(30.001), got[1].Time)
+	l.quiet(45, 90)
 }
 
 // A label that folds (top_k, limit) moves inputs from one output to another.

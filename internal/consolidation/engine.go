@@ -2,7 +2,6 @@ package consolidation
 
 import (
 	"math/bits"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,13 +72,12 @@ type Engine struct {
 	inputs    atomic.Int64
 	folded    atomic.Int64 // what the overflow outputs add to inputs
 
-	edge      uint64 // of the latest flush
-	crash     uint64 // see Part.Crash
-	complete  uint64 // see Part.Complete; without a crash, what it would be
-	crashed   bool   // before the snapshot that was restored
-	watchesMu sync.Mutex
-	watches   map[RuleID]uint64 // since when each rule watches
-	shapes    shapes
+	edge     uint64 // of the latest flush
+	crash    uint64 // see Part.Crash
+	complete uint64 // see Part.Complete; without a crash, what it would be
+	crashed  bool   // before the snapshot that was restored
+	watches  watches
+	shapes   shapes
 
 	generation atomic.Uint64 // of snapshots
 }
@@ -92,10 +90,10 @@ func New(settings Settings) *Engine {
 	e := &Engine{
 		settings: settings, staleness: uint32(max(1, settings.Staleness/time.Second)), //nolint:gosec // seconds
 		shift: uint8(64 - width), shards: make([]shard, n), directory: make([]directory, n), //nolint:gosec // at most 64
-		watches: map[RuleID]uint64{},
+		watches: watches{since: map[RuleID]uint64{}},
 	}
 	for i := range e.shards {
-		e.shards[i].buckets, e.shards[i].notesBases = settings.Buckets, settings.Bases
+		e.shards[i].buckets, e.shards[i].notesBases, e.shards[i].watches = settings.Buckets, settings.Bases, &e.watches
 		e.shards[i].gone.limit = settings.MaxTombstones / n
 		e.directory[i].gone.limit = settings.MaxTombstones / n
 	}
@@ -106,28 +104,24 @@ func (e *Engine) part(k Key) int { return int(k.mark() >> e.shift) } //nolint:go
 
 // Watch says that a rule begins to watch now, and returns since when it
 // does: that is an earlier time if the rule is known, say after a restart.
+//
+// A rule goes on with the inputs of those that are retired in the same change,
+// which lasts from the first Retire to the next Flush or Settle. Inputs that were
+// let go in an earlier one begin anew, from a base line, unless a Coverer says
+// that none of their points passed meanwhile.
 func (e *Engine) Watch(rule RuleID, now uint64) (activation uint64) {
-	e.watchesMu.Lock()
-	defer e.watchesMu.Unlock()
-	if since, known := e.watches[rule]; known {
-		return since
-	}
-	e.watches[rule] = now
-	return now
+	return e.watches.watch(rule, now)
 }
 
-func (e *Engine) activation(rule RuleID) (uint64, bool) {
-	e.watchesMu.Lock()
-	defer e.watchesMu.Unlock()
-	since, known := e.watches[rule]
-	return since, known
-}
+// Settle ends a change of rules: see Watch. No rule that begins from now on has an
+// activation up to the time that it returns, also if the clock was set back.
+func (e *Engine) Settle() (over uint64) { return e.watches.settle() }
 
 // Feed takes one point. A point of a known input costs one lock and allocates
 // nothing; d is asked only when an output is new.
 //
 // A rule that does not Watch is one that was retired while the point was under
-// way: the point counts, and its output ends like any other.
+// way: the point counts, and its output ends at the next edge.
 func (e *Engine) Feed(p *Point, d Describer) Outcome {
 	if p.Stale {
 		return e.end(p)

@@ -162,6 +162,7 @@ func (s *shard) keepApart(to *uint32, o *output, b *spatial.Bounds, out *Outcome
 		ref, other = s.makeOutput(&p, variant, o.start, &Description{Owner: o.owner})
 		out.Happened |= NewOutput
 	}
+	other.hosts = other.hosts || o.hosts
 	s.left(*to)
 	if *to&ended == 0 {
 		other.live++

@@ -45,11 +45,15 @@ func (b *batch) copied(counts []uint64) []uint64 {
 // Flush ends the interval at edge and emits what is due, stamped with the edge.
 // Shard by shard, what is to be emitted is taken under the lock, at one
 // watermark, and emitted without; other shards go on all the time.
+//
+// Outputs that were made when their rule was gone end first: see Feed.
 func (e *Engine) Flush(edge uint64, emit func(*Emission)) Report {
-	var r Report
+	r := e.RetireAll(e.watches.strayed(), edge, emit)
+	e.Settle()
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.Lock()
+		s.eachGuest(func(guest, *cursor) {})
 		s.watermark(edge, e.staleness, nil, &r)
 		s.collect(edge, e.edge, uint64(e.settings.Heartbeat), &r) //nolint:gosec // positive
 		s.mu.Unlock()
@@ -59,6 +63,7 @@ func (e *Engine) Flush(edge uint64, emit func(*Emission)) Report {
 		s.batch.reset()
 		e.evict(i, edge, &r)
 	}
+	e.watches.sweep()
 	e.edge = edge
 	return r
 }
@@ -73,6 +78,9 @@ func (s *shard) watermark(edge uint64, staleness uint32, choose func(*output) bo
 	})
 	now := secondsOf(edge)
 	s.eachInput(func(c *cursor) {
+		if *c.to&refMask >= limbo {
+			s.watches.use(*c.to)
+		}
 		if choose != nil {
 			if o := s.target(*c.to); o == nil || !choose(o) {
 				return
@@ -84,10 +92,13 @@ func (s *shard) watermark(edge uint64, staleness uint32, choose func(*output) bo
 			s.expired[c.class] = append(s.expired[c.class], c.key)
 			return
 		}
-		if c.class != levels || *c.to&ended != 0 || *c.to&refMask == 0 {
+		if c.class != levels || *c.to&ended != 0 {
 			return
 		}
-		o := s.outputs.at(*c.to & refMask)
+		o := s.target(*c.to)
+		if o == nil {
+			return
+		}
 		if last := c.level.Last(); o.level.Observe(last.Value, last.Time) {
 			r.PastInteger++
 		}
@@ -110,8 +121,17 @@ func (s *shard) collect(edge, latest, heartbeat uint64, r *Report) {
 			s.finish(o, edge, r)
 			fallthrough
 		case forget:
+			o.ends = true
 			s.batch.gone = append(s.batch.gone, ref)
 		case rest:
+		}
+	})
+	if len(s.batch.gone) == 0 {
+		return
+	}
+	s.eachInput(func(c *cursor) {
+		if o := s.target(*c.to); o != nil && o.ends {
+			*c.to = *c.to&flags | s.watches.wait(s.ruleOf(c.key, o))
 		}
 	})
 	for _, ref := range s.batch.gone {

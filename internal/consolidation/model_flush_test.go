@@ -47,7 +47,7 @@ func (r *replay) flush(edge uint64) {
 		hasValue := !levelled(l.kind) || live > 0
 		cumulative := !isDelta(l.kind)
 		switch {
-		case edge <= l.emitted, cumulative && l.kind != c.Gauge && edge <= l.start:
+		case edge < l.emitted+1e6, cumulative && l.kind != c.Gauge && edge <= l.start:
 		case l.touched && hasValue:
 			r.show(l, edge)
 		case live == 0 && seconds(edge) >= l.grace:
@@ -152,9 +152,7 @@ func (r *replay) retire(rule c.RuleID, edge uint64) {
 		if l.kind == c.Gauge || isDelta(l.kind) {
 			at = edge
 		}
-		if l.emitted >= at {
-			at = l.emitted + 1e6
-		}
+		at = max(at, l.emitted+1e6)
 		if l.touched && (!levelled(l.kind) || live > 0) {
 			r.show(l, at)
 			at += 1e6
@@ -163,10 +161,13 @@ func (r *replay) retire(rule c.RuleID, edge uint64) {
 			r.end(l, at)
 		}
 		delete(r.lives, key)
-		for _, in := range r.inputs {
-			if in.out == l {
-				in.out = nil
+	}
+	for _, in := range r.inputs {
+		if in.last != nil && !in.free && in.rule == rule { // also if its output ended before, or is that of another rule
+			if in.out != nil && levelled(in.out.kind) && in.out.in > in.out.out && !in.ended {
+				in.out.touched = true
 			}
+			in.out, in.free, in.freed = nil, true, r.turn
 		}
 	}
 }

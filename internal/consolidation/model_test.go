@@ -1,7 +1,6 @@
 package consolidation_test
 
 import (
-	"fmt"
 	"math/big"
 	"slices"
 
@@ -68,13 +67,15 @@ type raw struct {
 
 func (r *raw) number() *big.Float { return r.value["value"] }
 
-// event is a raw point, or a flush, a retirement, a restart.
+// event is a raw point, or a flush, a rule that begins or ends, a restart. Points that pass because no rule is in force are none:
+// nobody shows them to the engine.
 type event struct {
-	raw      *raw
-	flush    uint64
-	restart  uint64
-	retire   c.RuleID
-	retireAt uint64
+	raw     *raw
+	flush   uint64
+	restart uint64
+	watch   c.RuleID
+	retire  c.RuleID
+	at      uint64 // of watch and retire
 }
 
 // shown is what an output should show.
@@ -92,7 +93,6 @@ type shown struct {
 
 type model struct {
 	staleness, heartbeat uint64
-	activation           map[c.RuleID]uint64
 	log                  []event
 }
 
@@ -107,6 +107,9 @@ type memory struct {
 	seen    uint64
 	counted uint64 // until when a forgotten input was counted
 	until   uint64 // the time of the stale marker
+	rule    c.RuleID
+	free    bool // its rule was retired
+	freed   int  // in which turn
 }
 
 // life is one life of an output.
@@ -129,17 +132,23 @@ type life struct {
 }
 
 type replay struct {
-	m      *model
-	inputs map[string]*memory
-	lives  map[string]*life
-	gone   map[string]uint64
-	latest uint64
-	result map[string][]shown
+	m          *model
+	activation map[c.RuleID]uint64
+	began      map[c.RuleID]int // in which turn
+	turn       int              // how many flushes and restarts there were
+	inputs     map[string]*memory
+	lives      map[string]*life
+	gone       map[string]uint64
+	latest     uint64
+	result     map[string][]shown
 }
 
 // expect returns what the last event should emit, by output, and the verdict if it is a point.
 func (m *model) expect() (map[string][]shown, spatial.Verdict) {
-	r := &replay{m: m, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}}
+	r := &replay{
+		m: m, activation: map[c.RuleID]uint64{}, began: map[c.RuleID]int{},
+		inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{},
+	}
 	verdict := spatial.Accepted
 	for _, e := range m.log {
 		r.result = map[string][]shown{}
@@ -148,9 +157,13 @@ func (m *model) expect() (map[string][]shown, spatial.Verdict) {
 			verdict = r.point(e.raw)
 		case e.flush != 0:
 			r.flush(e.flush)
+			r.turn++
+		case e.watch != 0:
+			r.activation[e.watch], r.began[e.watch] = e.at, r.turn
 		case e.retire != 0:
-			r.retire(e.retire, e.retireAt)
+			r.retire(e.retire, e.at)
 		case e.restart != 0:
+			r.turn++
 			for _, in := range r.inputs {
 				in.seen = seconds(e.restart)
 			}
@@ -169,30 +182,34 @@ func (r *replay) input(name string) *memory {
 	return r.inputs[name]
 }
 
-func id(p *raw) string { return fmt.Sprintf("%s/%d", p.output, p.rule) }
-
 func (r *replay) point(p *raw) spatial.Verdict {
 	in := r.input(p.input)
 	if p.stale {
 		return r.marker(in, p)
+	}
+	if r.interrupted(in, p) {
+		if v := r.renew(in, p); v != spatial.Accepted {
+			return v
+		}
 	}
 	if in.last == nil {
 		if v := wellFormed(p); v != spatial.Accepted {
 			return v
 		}
 	}
-	l := r.lives[id(p)]
+	in.rule = p.rule
+	l := r.lives[p.output]
 	if l == nil {
 		l = &life{name: p.output, rule: p.rule, kind: p.kind, policy: p.policy, grown: cells{}, scale: spatial.MaxScale}
 		l.emitted = r.gone[p.output]
-		l.start = max(r.m.activation[p.rule], l.emitted)
-		r.lives[id(p)] = l
+		l.start = max(r.activation[p.rule], l.emitted)
+		r.lives[p.output] = l
 	}
 	if in.out != l {
 		if in.out != nil && levelled(in.out.kind) && in.out.in > in.out.out && !in.ended {
 			in.out.touched = true
 		}
-		in.out = l
+		in.out, in.free = l, false
 	}
 	grown, v := r.growth(in, p)
 	if v.Refused() {
@@ -211,6 +228,28 @@ func (r *replay) point(p *raw) spatial.Verdict {
 	l.take(p, grown, v)
 	if in.last == nil || p.time > in.until {
 		in.last, in.until = p, p.time
+	}
+	return v
+}
+
+// interrupted says whether an input may have passed while no rule took it. Rules that follow at once go on with it.
+func (r *replay) interrupted(in *memory, p *raw) bool {
+	return in.last != nil && in.free && r.began[p.rule] > in.freed && !isDelta(p.kind)
+}
+
+// renew lets an input begin anew: what it counted meanwhile was seen. Points from before its last one say nothing about it.
+func (r *replay) renew(in *memory, p *raw) spatial.Verdict {
+	v := wellFormed(p)
+	switch {
+	case v != spatial.Accepted:
+		return v
+	case p.time < in.until:
+		v = spatial.Late
+	case p.time == in.until:
+		v = spatial.Duplicate
+	}
+	if in.seen = max(in.seen, seconds(p.now)); v == spatial.Accepted {
+		*in = memory{seen: in.seen, counted: in.last.time}
 	}
 	return v
 }
@@ -318,7 +357,7 @@ func (r *replay) growth(in *memory, p *raw) (cells, spatial.Verdict) {
 		switch {
 		case p.start == 0 || p.start == p.time:
 			return nil, spatial.BaselineUnknownStart
-		case p.start < r.m.activation[p.rule]:
+		case p.start < r.activation[p.rule]:
 			return nil, spatial.BaselineOldStart
 		case p.start <= in.counted:
 			return nil, spatial.BaselineMaybeEvicted

@@ -19,6 +19,8 @@ type output struct {
 	touched    bool   // something came since the last emission
 	shown      bool   // something was emitted
 	keepBounds bool   // a rule named the bounds
+	ends       bool   // at this edge
+	hosts      bool   // there was a guest
 	grace      uint32 // seconds until which a restart keeps it without inputs
 	// live inputs have not ended. credit is points in minus values out: what a
 	// heartbeat is paid from.
@@ -84,7 +86,7 @@ const (
 
 // due decides what happens at an edge.
 func (o *output) due(edge, heartbeat uint64) action {
-	if edge <= o.emitted || !o.kind.Delta() && edge <= o.start {
+	if edge < o.emitted+step || !o.kind.Delta() && edge <= o.start {
 		return rest // one point a time, and start = time would mean an unknown start
 	}
 	switch {

@@ -24,7 +24,7 @@ func (e *Engine) fold(p *Point, d Describer) Outcome {
 	dir := &e.directory[at]
 	dir.mu.Lock()
 	defer dir.mu.Unlock()
-	since, _ := e.activation(p.Rule)
+	since, _ := e.watches.activation(p.Rule)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ref, o := s.findOutput(key, 0)

@@ -94,6 +94,15 @@ type Describer interface {
 	Overflow() (Key, Description)
 }
 
+// Coverer is a Describer that knows by what rules inputs went.
+type Coverer interface {
+	// Covered reports whether at any time since, up to now, a rule took points of
+	// the input whose point is fed. The engine asks if the rule by which it went was
+	// retired then and the present one began later; without an answer it assumes
+	// that the input passed meanwhile.
+	Covered(since uint64) bool
+}
+
 // Event is a set of things that happened with a point beside its verdict.
 type Event uint16
 

@@ -53,6 +53,7 @@ type source struct {
 	bounds []float64
 	scale  int32
 	group  int
+	slot   int // of the rule that it goes by
 	start  uint64
 	time   uint64
 	total  cells
@@ -64,7 +65,10 @@ type world struct {
 	t       *rapid.T
 	now     uint64
 	edge    uint64
-	rule    c.RuleID
+	rules   [2]c.RuleID // in force; 0: none
+	before  [2]c.RuleID // the latest one
+	newest  c.RuleID
+	share   bool // rules make the same outputs
 	engine  *c.Engine
 	model   *model
 	sources []*source
@@ -76,10 +80,12 @@ var settings = c.Settings{Staleness: 60 * time.Second, Heartbeat: 30 * time.Seco
 
 func newWorld(t *rapid.T, counts map[[2]string]int) *world {
 	w := &world{
-		t: t, now: zero + second, edge: zero, rule: 1, engine: c.New(settings), in: map[string]int{}, out: map[string]int{}, counts: counts,
-		model: &model{staleness: 60 * second, heartbeat: 30 * second, activation: map[c.RuleID]uint64{}},
+		t: t, now: zero + second, edge: zero, engine: c.New(settings), in: map[string]int{}, out: map[string]int{}, counts: counts,
+		model: &model{staleness: 60 * second, heartbeat: 30 * second},
 	}
-	w.model.activation[1] = w.engine.Watch(1, zero)
+	w.share = rapid.Bool().Draw(t, "share")
+	w.watch(0, 1, zero)
+	w.watch(1, 2, zero)
 	w.edge += interval
 	kind := c.Kind(rapid.Uint8Range(0, uint8(c.Summary)).Draw(t, "kind"))
 	for i := range rapid.IntRange(1, 5).Draw(t, "sources") {
@@ -87,7 +93,7 @@ func newWorld(t *rapid.T, counts map[[2]string]int) *world {
 			kind = c.Kind(rapid.Uint8Range(0, uint8(c.Summary)).Draw(t, "kind"))
 		}
 		s := &source{
-			name: fmt.Sprintf("s%d", i), kind: kind, group: i,
+			name: fmt.Sprintf("s%d", i), kind: kind, group: i, slot: rapid.IntRange(0, 3).Draw(t, "slot") / 3,
 			double: rapid.Bool().Draw(t, "double"), start: zero + rapid.Uint64Range(0, 3).Draw(t, "born")*second/2, total: cells{},
 		}
 		s.bounds = boundsOf[rapid.IntRange(0, 3).Draw(t, "bounds")]
@@ -106,7 +112,10 @@ func newWorld(t *rapid.T, counts map[[2]string]int) *world {
 
 // output is where the rule in force lets a stream go.
 func (w *world) output(s *source) string {
-	return fmt.Sprintf("%s-%d", s.kind, s.group%(1+int(w.rule)%3))
+	if w.share {
+		return fmt.Sprintf("%s-%d", s.kind, s.group%2)
+	}
+	return fmt.Sprintf("%s-%d-%d", s.kind, s.slot, s.group%(1+int(w.rules[s.slot])%3))
 }
 
 // measure lets the program go on by one report.
@@ -202,7 +211,14 @@ func (w *world) tally(got []emitted) {
 }
 
 func (w *world) feed(s *source, r *raw, fault string) {
-	r.input, r.output, r.rule, r.kind, r.policy, r.now = s.name, w.output(s), w.rule, s.kind, s.policy, w.now
+	if !r.stale {
+		s.last = r
+	}
+	if w.rules[s.slot] == 0 { // it passes
+		w.counts[[2]string{s.kind.String(), "passes"}]++
+		return
+	}
+	r.input, r.output, r.rule, r.kind, r.policy, r.now = s.name, w.output(s), w.rules[s.slot], s.kind, s.policy, w.now
 	r.bounds, r.scale, r.double = s.bounds, s.scale, s.double
 	w.in[r.output]++
 	w.model.log = append(w.model.log, event{raw: r})
@@ -210,9 +226,6 @@ func (w *world) feed(s *source, r *raw, fault string) {
 	got := w.engine.Feed(r.point(), owner(r.output))
 	require.Equal(w.t, want.String(), got.Verdict.String(), "verdict of %+v", *r)
 	w.counts[[2]string{s.kind.String(), fault}]++
-	if !r.stale {
-		s.last = r
-	}
 }
 
 func (w *world) report(s *source, fault string) {
@@ -238,7 +251,7 @@ func (w *world) report(s *source, fault string) {
 
 var faults = []string{
 	"none", "none", "none", "reset_start", "reset_value", "start_0", "start_is_time", "jitter", "duplicate", "late", "gap", "marker", "malformed",
-	"restart", "retire", "long_gap",
+	"restart", "retire", "long_gap", "withdraw", "withdraw", "return", "return", "return",
 }
 
 func (w *world) step() {
@@ -279,7 +292,17 @@ func (w *world) step() {
 	case "restart":
 		w.restart()
 	case "retire":
-		w.retire()
+		if w.rules[s.slot] != 0 {
+			w.retire(s.slot)
+			w.newest++
+			w.watch(s.slot, w.newest, w.edge-interval)
+		}
+	case "withdraw":
+		if w.rules[s.slot] != 0 {
+			w.retire(s.slot)
+		}
+	case "return":
+		w.comeBack(s.slot)
 	}
 	w.report(s, fault)
 }
@@ -293,16 +316,37 @@ func (w *world) restart() {
 	w.model.log = append(w.model.log, event{restart: w.now})
 }
 
-func (w *world) retire() {
+func (w *world) retire(slot int) {
 	at := w.edge - interval
 	var got []emitted
-	w.model.log = append(w.model.log, event{retire: w.rule, retireAt: at})
-	w.engine.Retire(w.rule, at, keep(&got))
+	w.model.log = append(w.model.log, event{retire: w.rules[slot], at: at})
+	w.engine.Retire(w.rules[slot], at, keep(&got))
 	want, _ := w.model.expect()
 	agree(w.t, want, got)
 	w.tally(got)
-	w.rule++
-	w.model.activation[w.rule] = w.engine.Watch(w.rule, at)
+	w.rules[slot] = 0
+}
+
+func (w *world) watch(slot int, rule c.RuleID, now uint64) {
+	w.rules[slot], w.before[slot], w.newest = rule, rule, max(w.newest, rule)
+	w.model.log = append(w.model.log, event{watch: rule, at: w.engine.Watch(rule, now)})
+}
+
+// comeBack puts a rule in force at an edge after one where none was: the one before or another, by a clock that may have been
+// set back.
+func (w *world) comeBack(slot int) {
+	if w.rules[slot] != 0 {
+		return
+	}
+	w.tick(w.edge - w.now)
+	rule, now := w.before[slot], w.now
+	if rapid.IntRange(0, 3).Draw(w.t, "other rule") == 0 {
+		rule = w.newest + 1
+	}
+	if rapid.IntRange(0, 7).Draw(w.t, "set back") == 0 {
+		now -= 3 * interval
+	}
+	w.watch(slot, rule, now)
 }
 
 // drain lets everything go stale.

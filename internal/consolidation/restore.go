@@ -1,10 +1,6 @@
 package consolidation
 
-import (
-	"maps"
-
-	"github.com/phoenix-platform/phoenix/internal/spatial"
-)
+import "github.com/phoenix-platform/phoenix/internal/spatial"
 
 // A restart restores in this order, before the first Feed: every Part of the
 // latest snapshot, the edge of the latest flush, and what that and earlier
@@ -19,9 +15,7 @@ func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 		e.crash, e.complete, e.crashed = part.Crash, part.Complete, true
 	}
 	e.completeUntil(max(part.Edge, part.OutputsForgotten))
-	e.watchesMu.Lock()
-	maps.Copy(e.watches, part.Rules)
-	e.watchesMu.Unlock()
+	e.watches.take(part.Rules)
 	for i := range part.Outputs {
 		e.restoreOutput(&part.Outputs[i], now)
 	}
@@ -61,6 +55,7 @@ func (e *Engine) restoreOutput(st *OutputState, now uint64) {
 	_, o := s.makeOutput(&p, st.Variant, st.Start, &Description{
 		Owner: st.Owner, KeepBounds: st.KeepBounds, Bounds: st.Histogram.Bounds,
 	})
+	e.watches.stray(st.Rule)
 	o.start, o.emitted, o.first = st.Start, st.Emitted, st.First
 	o.touched, o.shown, o.credit = st.Touched, st.Shown, st.Credit
 	o.grace = secondsOf(now) + e.staleness
@@ -103,7 +98,7 @@ func (o *output) floorAt(h *spatial.HistogramPoint, x *spatial.ExponentialPoint)
 // returns false if the input is known here, or there is no room for it.
 func (e *Engine) Adopt(in *InputState, now uint64) bool {
 	free := *in
-	free.Rule = 0
+	free.Rule, free.Variant = 0, e.watches.now(now)
 	return e.adopt(&free, 0, now)
 }
 
@@ -126,11 +121,14 @@ func (e *Engine) adopt(in *InputState, flag uint32, now uint64) bool {
 	s := &e.shards[at]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	to := flag
 	ref, o := s.findOutput(in.Output, in.Variant)
-	if in.Rule != 0 && o != nil {
-		to |= ref
+	switch {
+	case in.Rule == 0:
+		o, ref = nil, e.watches.restore(in.Variant)
+	case o == nil:
+		ref = e.watches.wait(in.Rule)
 	}
+	to := flag | ref
 	if in.Ended {
 		to |= ended
 	}
@@ -141,8 +139,11 @@ func (e *Engine) adopt(in *InputState, flag uint32, now uint64) bool {
 		e.release(to)
 		return false
 	}
-	if to&refMask != 0 && !in.Ended {
-		o.live++
+	if o != nil {
+		s.entertain(o, &Point{Input: in.Key, Rule: in.Rule, Kind: in.Kind})
+		if !in.Ended {
+			o.live++
+		}
 	}
 	dir.places.add(in.Key.tag(), at)
 	return true

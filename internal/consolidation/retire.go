@@ -10,9 +10,10 @@ const step = uint64(time.Millisecond)
 // outputs gets a last point, if anything came since its latest one, and a stale
 // marker, one millisecond later where two points would have one time.
 //
-// The inputs stay, without an output. If another rule takes one up, it goes on
-// counting from its last value, so an increase over the change is what the raw
-// points say. Other rules are not touched.
+// The inputs stay, without an output. If a rule takes one up that watches, or
+// begins in the same change, it goes on counting from its last value, so an
+// increase over the change is what the raw points say. A rule that begins later
+// counts from its first point there: see Watch. Other rules are not touched.
 func (e *Engine) Retire(rule RuleID, edge uint64, emit func(*Emission)) Report {
 	return e.RetireAll([]RuleID{rule}, edge, emit)
 }
@@ -24,16 +25,14 @@ func (e *Engine) RetireAll(list []RuleID, edge uint64, emit func(*Emission)) Rep
 		return r
 	}
 	rules := make(map[RuleID]struct{}, len(list))
-	e.watchesMu.Lock()
 	for _, rule := range list {
 		rules[rule] = struct{}{}
-		delete(e.watches, rule)
 	}
-	e.watchesMu.Unlock()
+	free := e.watches.end(rules, edge)
 	for i := range e.shards {
 		s := &e.shards[i]
 		s.mu.Lock()
-		s.retire(rules, edge, e.edge, e.staleness, &r)
+		s.retire(rules, free, edge, e.edge, e.staleness, &r)
 		s.mu.Unlock()
 		for j := range s.batch.list {
 			emit(&s.batch.list[j])
@@ -43,11 +42,17 @@ func (e *Engine) RetireAll(list []RuleID, edge uint64, emit func(*Emission)) Rep
 	return r
 }
 
-func (s *shard) retire(rules map[RuleID]struct{}, edge, latest uint64, staleness uint32, r *Report) {
+func (s *shard) retire(rules map[RuleID]struct{}, free uint32, edge, latest uint64, staleness uint32, r *Report) {
 	gone := func(o *output) bool {
 		_, retired := rules[o.rule]
 		return retired && o.used
 	}
+	s.eachGuest(func(g guest, at *cursor) {
+		if _, retired := rules[g.rule]; retired {
+			s.left(*at.to)
+			*at.to = *at.to&flags | free
+		}
+	})
 	found := false
 	s.outputs.all(func(_ uint32, o *output) { found = found || gone(o) })
 	if !found {
@@ -58,18 +63,21 @@ func (s *shard) retire(rules map[RuleID]struct{}, edge, latest uint64, staleness
 		s.expired[c] = s.expired[c][:0]
 	}
 	s.eachInput(func(c *cursor) {
-		if o := s.target(*c.to); o != nil && gone(o) {
-			*c.to &= flags
+		o := s.target(*c.to)
+		if o == nil || !gone(o) {
+			return
 		}
+		to := free
+		if rule := s.ruleOf(c.key, o); rule != o.rule { // a guest, whose rule stays
+			to = s.watches.wait(rule)
+		}
+		*c.to = *c.to&flags | to
 	})
 	s.outputs.all(func(ref uint32, o *output) {
 		if !gone(o) {
 			return
 		}
-		at := max(edge, o.start+1)
-		if o.emitted >= at {
-			at = o.emitted + step
-		}
+		at := max(edge, o.start+1, o.emitted+step)
 		if o.touched && o.hasValue() {
 			s.show(o, at, latest, r)
 			at += step

@@ -10,6 +10,7 @@ import (
 type shard struct {
 	mu      sync.Mutex
 	buckets int // the limit of exponential histograms
+	watches *watches
 
 	deltas       table[spatial.Span]
 	sums         table[spatial.SumInput]
@@ -20,6 +21,7 @@ type shard struct {
 	index   index
 	outputs arena[output]
 	gone    tombstones // outputs that went stale: when
+	guests  map[Key]guest
 
 	// What is lent to spatial, under the lock.
 	increment spatial.Histogram
@@ -42,14 +44,18 @@ type shard struct {
 
 // output returns the output that an input feeds, if the point agrees.
 func (s *shard) output(to uint32, p *Point) *output {
-	if o := s.target(to); o != nil && o.key == p.Output {
-		return o
+	o := s.target(to)
+	if o == nil || o.key != p.Output {
+		return nil
 	}
-	return nil
+	if o.rule != p.Rule || o.hosts {
+		s.entertain(o, p)
+	}
+	return o
 }
 
-// target returns the output that an input feeds, or nil. Of an ended input it
-// may be another one by now: the place of its own was given away.
+// target returns the output that an input feeds, or nil. The number of a release
+// is higher than that of any output.
 func (s *shard) target(to uint32) *output {
 	ref := to & refMask
 	if ref == 0 || ref > s.outputs.next {
@@ -153,11 +159,10 @@ func (s *shard) note(to, seen *uint32, o *output, now uint64, newer bool) {
 
 // left takes an input away from its output. A level is another one then.
 func (s *shard) left(to uint32) {
-	ref := to & refMask
-	if ref == 0 || to&ended != 0 {
+	o := s.target(to)
+	if o == nil || to&ended != 0 {
 		return
 	}
-	o := s.outputs.at(ref)
 	o.live--
 	o.touched = o.touched || o.level != nil && o.credit > 0
 }

@@ -2,7 +2,6 @@ package consolidation
 
 import (
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/phoenix-platform/phoenix/internal/spatial"
@@ -15,8 +14,9 @@ type InputState struct {
 	// CumulativeSum the value, CumulativeHistogram and CumulativeExponential the
 	// histogram. Other kinds that are remembered alike are written as these.
 	Kind Kind
-	// Output, Variant and Rule name what the input feeds; Rule is 0 for an input
-	// whose rule was retired.
+	// Output, Variant and Rule name what the input feeds. Of an input whose rule was
+	// retired Rule is 0, and Variant is the latest time since which a rule may watch
+	// that goes on with it. Of one whose output ended before it Rule alone is set.
 	Output  Key
 	Variant uint64
 	Rule    RuleID
@@ -109,9 +109,7 @@ func (e *Engine) copyPart(i int) *Part {
 	part := e.shards[i].copy(e.generation.Load())
 	part.Edge, part.Rules = e.edge, map[RuleID]uint64{}
 	if i == 0 {
-		e.watchesMu.Lock()
-		maps.Copy(part.Rules, e.watches)
-		e.watchesMu.Unlock()
+		part.Rules = e.watches.copied()
 		part.Crash, part.Complete = e.crash, e.complete
 	}
 	d := &e.directory[i]
@@ -163,7 +161,11 @@ func (t *tombstones) list() ([]Tombstone, uint64) {
 func (s *shard) stateOf(c *cursor) InputState {
 	st := InputState{Key: c.key, Kind: stored[c.class], Seen: *c.seen, Ended: *c.to&ended != 0, Overflow: *c.to&overflow != 0}
 	if o := s.target(*c.to); o != nil {
-		st.Output, st.Variant, st.Rule = o.key, o.variant, o.rule
+		st.Output, st.Variant, st.Rule = o.key, o.variant, s.ruleOf(c.key, o)
+	} else if r, free := s.watches.released(*c.to); free && r.rule != 0 {
+		st.Rule = r.rule
+	} else if free {
+		st.Variant = r.until
 	}
 	switch c.class {
 	case deltas:

@@ -3,8 +3,8 @@ package consolidation
 // entry is one input: 24 bytes and what its class remembers.
 type entry[S any] struct {
 	key Key
-	// to is the output that the input feeds, with flags in its top bits. 0
-	// is no output: the rule was retired, and the next point says where to go.
+	// to is the output that the input feeds, with flags in its top bits; or a
+	// release, if that ended: the next point says where to go.
 	to   uint32
 	seen uint32 // when a point came last, in seconds; 0 marks a free entry
 	last S

@@ -125,6 +125,7 @@ func (c *consolidator) begin(ctx context.Context, host component.Host) error {
 	c.free.make = func() *feeder {
 		return &feeder{engine: c.engine, table: c.table, hasher: c.hasher, exemplars: &c.exemplars, kinds: &c.kinds}
 	}
+	c.rules.Load().past.since = max(c.state.began, c.engine.Settle()+1)
 	c.endOrphans(ctx)
 	c.watch(c.rules.Load())
 	if c.state.store != nil {

@@ -16,7 +16,15 @@ type ledger struct {
 	pending              []*knownRule // in force from the next edge on
 	hasPending           bool
 	activation           map[string]uint64 // since when rules watch, by their keys
-	held                 []*expected       // what ended outputs of an earlier process show
+	began                map[string]int    // in which turn they did
+	turns                int
+	past                 []pastRules
+	knows                int // the turn since which past is complete
+	// latest is when the last rule began, changed the latest of the moments at which
+	// rules ended or had begun then, over that of earlier turns: who begins later
+	// does so after it.
+	latest, changed, over uint64
+	held                  []*expected // what ended outputs of an earlier process show
 
 	inputs map[string]*memory
 	lives  map[string]*life
@@ -34,11 +42,18 @@ type ledger struct {
 	based    []*baseLine // journaled since saved
 }
 
+// pastRules were in force until a turn.
+type pastRules struct {
+	clearRules
+	until int
+}
+
 // baseLine is the first point of an input, from which it counts. Nobody else
 // knows it.
 type baseLine struct {
 	input string
 	point *clearPoint
+	rule  string
 	out   *life // as it was then
 	since uint64
 	turn  *happening // whose journal has it
@@ -52,6 +67,9 @@ type memory struct {
 	ended   bool
 	out     *life
 	counted uint64 // until when it was counted, if it is forgotten
+	rule    string // by which it went last
+	freed   int    // in which turn that rule ended; 0: it did not
+	passed  bool   // points of it passed since
 }
 
 // life is one life of an output.
@@ -119,6 +137,10 @@ const maxAheadOfNow = 600e9
 func (l *ledger) take(p *clearPoint) (taken bool) {
 	rule := l.rules.of(p)
 	if rule == nil {
+		// A rule that lets summaries pass is not told apart from none.
+		if in := l.input(p); in.last != nil && !p.unspecified && !p.stale && p.kind != consolidation.Summary {
+			in.passed = true
+		}
 		return false
 	}
 	unusable := p.time > p.now+maxAheadOfNow || !p.stale && (p.noValue || p.offFrame)
@@ -169,9 +191,13 @@ func (l *ledger) leave(in *memory) {
 
 func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 	in := l.input(p)
+	if l.interrupted(rule, in, p) && !isDelta(p.kind) && !l.renew(in, p) {
+		return
+	}
 	if in.last == nil && !p.wellFormed() {
 		return
 	}
+	in.rule, in.freed, in.passed = rule.key, 0, false
 	name := l.rules.output(rule, p)
 	if !l.feeds(in) || in.out.name != name {
 		l.leave(in)
@@ -193,10 +219,37 @@ func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 	}
 	if in.last == nil && verdict == baseline {
 		name := seriesOf(p.labels, p.scope, p)
-		l.bases = append(l.bases, &baseLine{input: name, point: p, out: in.out, since: in.out.start})
+		l.bases = append(l.bases, &baseLine{input: name, point: p, rule: rule.key, out: in.out, since: in.out.start})
 	}
 	in.ended = false
 	in.last, in.until = p, p.time
+}
+
+// interrupted says whether what an input counted since its last point was, or may
+// have been, seen as it is: its rule ended, the one that takes it now did not
+// follow at once, and nobody knows that others took it meanwhile.
+func (l *ledger) interrupted(rule *knownRule, in *memory, p *clearPoint) bool {
+	if in.last == nil || in.passed {
+		return in.last != nil
+	}
+	if in.freed == 0 || l.began[rule.key] <= in.freed {
+		return false
+	}
+	return l.knows > in.freed || slices.ContainsFunc(l.past, func(r pastRules) bool { return r.until > in.freed && r.of(p) == nil })
+}
+
+// renew lets an input begin anew, unless the point is not usable or not later than
+// what was counted.
+func (l *ledger) renew(in *memory, p *clearPoint) bool {
+	if !p.wellFormed() {
+		return false
+	}
+	in.seen = max(in.seen, seconds(p.now))
+	if p.time <= in.until {
+		return false
+	}
+	*in = memory{seen: in.seen, counted: max(in.counted, in.last.time)}
+	return true
 }
 
 // output is the life of an output that a point feeds; it may begin here.
@@ -250,11 +303,17 @@ func (l *ledger) writeBases(h *happening) {
 // turn is the edge of an interval.
 func (l *ledger) turn(edge, now uint64) []*expected {
 	var out []*expected
+	l.turns++
+	l.over = l.changed
 	if edge > l.flushed {
 		out = append(out, l.flush(edge)...)
 	}
 	if l.hasPending {
 		before := l.rules.rules
+		l.past = append(slices.Clone(l.past), pastRules{l.rules, l.turns})
+		if n := len(l.past) - maxPast; n > 0 {
+			l.knows, l.past = l.past[n-1].until, l.past[n:]
+		}
 		l.rules.rules, l.pending, l.hasPending = l.pending, nil, false
 		l.watch(now)
 		for _, r := range before {
@@ -273,7 +332,11 @@ func (l *ledger) turn(edge, now uint64) []*expected {
 func (l *ledger) watch(now uint64) {
 	for _, r := range l.rules.rules {
 		if _, known := l.activation[r.key]; !known && l.rules.enforced(r.key) {
-			l.activation[r.key] = now
+			l.activation[r.key], l.began[r.key] = now, l.turns
+			if l.over > 0 {
+				l.activation[r.key] = max(now, l.over+1)
+			}
+			l.latest = max(l.latest, l.activation[r.key])
 		}
 	}
 }
@@ -287,7 +350,7 @@ func (l *ledger) save() {
 func (l *ledger) copied() *ledger {
 	out := *l
 	out.saved, out.journal, out.held, out.bases, out.based = nil, nil, nil, nil, nil
-	out.activation, out.gone = maps.Clone(l.activation), maps.Clone(l.gone)
+	out.activation, out.began, out.gone = maps.Clone(l.activation), maps.Clone(l.began), maps.Clone(l.gone)
 	out.inputs, out.lives = map[string]*memory{}, map[string]*life{}
 	moved := map[*life]*life{}
 	for key, o := range l.lives {

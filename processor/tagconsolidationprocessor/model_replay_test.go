@@ -28,7 +28,7 @@ func (j *judge) newLedger(rules []*knownRule) *ledger {
 	return &ledger{
 		staleness: uint64(j.config.Staleness), heartbeat: uint64(j.config.Heartbeat),
 		rules:      clearRules{rules: rules, neverTouch: j.config.NeverTouch, writer: j.config.Writer.name()},
-		activation: map[string]uint64{}, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}, arrived: j.in,
+		activation: map[string]uint64{}, began: map[string]int{}, turns: 1, knows: 1, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}, arrived: j.in,
 	}
 }
 

@@ -55,7 +55,7 @@ func (l *ledger) flush(edge uint64) (out []*expected) {
 		live := l.live(o)
 		hasValue := !isLevel(o.kind) || live > 0
 		switch {
-		case edge <= o.emitted || !isDelta(o.kind) && edge <= o.start:
+		case edge < o.emitted+1e6 || !isDelta(o.kind) && edge <= o.start:
 		case o.touched && hasValue:
 			out = append(out, l.show(o, edge))
 		case live == 0 && seconds(edge) >= o.grace:
@@ -181,6 +181,9 @@ func sumBehind(was, is *amount) bool {
 // retire ends the outputs of a rule: a last point, if anything came since the
 // latest one, and a stale marker. The inputs stay, without an output.
 func (l *ledger) retire(rule string, edge uint64) (out []*expected) {
+	if _, watched := l.activation[rule]; watched { // not one in preview
+		l.changed = max(l.changed, edge, l.latest)
+	}
 	delete(l.activation, rule)
 	l.age(edge, rule)
 	for _, key := range slices.Sorted(maps.Keys(l.lives)) {
@@ -188,10 +191,7 @@ func (l *ledger) retire(rule string, edge uint64) (out []*expected) {
 		if o.rule.key != rule {
 			continue
 		}
-		at := max(edge, o.start+1)
-		if o.emitted >= at {
-			at = o.emitted + 1e6
-		}
+		at := max(edge, o.start+1, o.emitted+1e6) // databases keep milliseconds
 		if o.touched && (!isLevel(o.kind) || l.live(o) > 0) {
 			out = append(out, l.show(o, at))
 			at += 1e6
@@ -201,6 +201,12 @@ func (l *ledger) retire(rule string, edge uint64) (out []*expected) {
 		}
 		delete(l.lives, key)
 	}
+	for _, in := range l.inputs {
+		if in.last != nil && in.rule == rule && in.freed == 0 {
+			l.leave(in)
+			in.out, in.freed = nil, l.turns
+		}
+	}
 	return out
 }
 
@@ -209,6 +215,8 @@ func (l *ledger) retire(rule string, edge uint64) (out []*expected) {
 // which the storage says that all of it was sent.
 func (l *ledger) restored(now, complete uint64, rules []*knownRule) *ledger {
 	r := l.saved.copied()
+	r.turns = l.turns + 1
+	r.past, r.knows = nil, r.turns
 	r.rules.rules, r.pending, r.hasPending = rules, nil, false
 	for _, in := range r.inputs {
 		in.seen = seconds(now)
@@ -318,5 +326,5 @@ func (l *ledger) basedBefore(b *baseLine, now uint64) {
 		}
 		return
 	}
-	*in = memory{last: b.point, until: b.point.time, seen: seconds(now), out: o, counted: in.counted}
+	*in = memory{last: b.point, until: b.point.time, seen: seconds(now), rule: b.rule, out: o, counted: in.counted}
 }

@@ -39,11 +39,11 @@ func checkProperty(t *testing.T, histories, atNight int, property func(*rapid.T)
 var propertyFaults = []string{
 	"none", "reset_by_start", "reset_by_value", "start_unknown", "start_is_time", "start_jitter", "duplicate", "late", "reordered",
 	"gap", "evicted", "stale_marker", "malformed", "future", "huge", "other_shape",
-	"rules_change", "checkpoint", "restart", "crash", "crash_in_turn", "crash_in_checkpoint",
+	"rules_change", "rules_go_and_return", "checkpoint", "restart", "crash", "crash_in_turn", "crash_in_checkpoint",
 }
 
 // rare says how often a fault is chosen, of 100.
-var propertyWeights = map[string]int{"none": 24, "rules_change": 4, "checkpoint": 4, "restart": 3, "crash": 2, "crash_in_turn": 2, "crash_in_checkpoint": 2}
+var propertyWeights = map[string]int{"none": 24, "rules_change": 4, "rules_go_and_return": 9, "checkpoint": 4, "restart": 3, "crash": 2, "crash_in_turn": 2, "crash_in_checkpoint": 2}
 
 func drawFault(t *rapid.T) string {
 	var all []string
@@ -68,7 +68,9 @@ func (w *world) step() {
 	case "evicted":
 		w.wait(rapid.Uint64Range(55, 100).Draw(w.t, "away") * 1e9)
 	case "rules_change":
-		w.change()
+		w.change(fault)
+	case "rules_go_and_return":
+		w.goAndReturn(fault)
 	case "checkpoint":
 		w.checkpoint()
 	case "restart":

@@ -20,12 +20,13 @@ import (
 // world is one random history: programs that send, a processor whose time is
 // moved by hand, its machine, and a log of all that happened, for the model.
 type world struct {
-	t       *rapid.T
-	config  *Config
-	host    machine
-	disk    *disk // nil: no storage
-	control *control
-	static  []policy.Rule
+	t        *rapid.T
+	config   *Config
+	host     machine
+	disk     *disk // nil: no storage
+	control  *control
+	static   []policy.Rule
+	sentLast []policy.Rule // the latest ones of control
 
 	c        *consolidator
 	now      uint64
@@ -79,7 +80,8 @@ func newWorld(t *rapid.T) *world {
 	if rapid.IntRange(0, 3).Draw(t, "neverTouch") == 0 {
 		cfg.NeverTouch.Attributes = []string{"met*", "resource.region"}
 	}
-	w.static = drawRules(t, 1, 3, nil)
+	w.static = drawRules(t, rapid.IntRange(0, 1).Draw(t, "static"), 3, nil)
+	w.sentLast = hot(drawRules(t, 1, 2, w.static))
 	cfg.Rules, cfg.Control = w.static, &controlID
 	if rapid.IntRange(0, 3).Draw(t, "storage") > 0 {
 		w.disk = newDisk(t)
@@ -170,13 +172,18 @@ func (w *world) wait(d uint64) {
 }
 
 func (w *world) turn() {
+	w.early()
+	w.turnAt(w.edge)
+	w.edge += uint64(propertyInterval)
+}
+
+func (w *world) turnAt(edge uint64) {
 	before, n := w.head(), len(w.emitted)
-	w.c.turn(context.Background(), w.edge)
+	w.c.turn(context.Background(), edge)
 	alive := w.disk == nil || !w.disk.power.out
 	begun := alive || len(w.emitted) > n && w.emitted[n].journaled
-	w.log = append(w.log, happening{now: w.now, edge: w.edge, emitted: w.emitted, begun: begun, over: alive}, happening{now: w.now, saved: w.head() != before})
+	w.log = append(w.log, happening{now: w.now, edge: edge, emitted: w.emitted, begun: begun, over: alive}, happening{now: w.now, saved: w.head() != before})
 	w.emitted = nil
-	w.edge += uint64(propertyInterval)
 }
 
 // checkpoint writes the whole state.
@@ -197,13 +204,58 @@ func (w *world) head() string {
 	return string(w.disk.kept["head"])
 }
 
-// change lets control send other rules.
-func (w *world) change() {
-	snapshot, err := policy.NewSnapshot(w.control.snapshot.Version+1, hot(drawRules(w.t, 0, 2, w.static)))
+// change lets control send other rules: new ones, none, or those again that it had
+// before; and at times at once, as the kill switch does.
+func (w *world) change(how string) {
+	var rules []policy.Rule
+	switch before := w.control.snapshot.Rules; {
+	case how == "rules_change":
+		rules = hot(drawRules(w.t, 0, 2, w.static))
+	case len(before) == 0:
+		rules = slices.DeleteFunc(slices.Clone(w.sentLast), func(r policy.Rule) bool {
+			return slices.ContainsFunc(w.static, func(s policy.Rule) bool { return s.Name == r.Name })
+		})
+	}
+	if len(rules) > 0 {
+		w.sentLast = rules
+	}
+	snapshot, err := policy.NewSnapshot(w.control.snapshot.Version+1, rules)
 	require.NoError(w.t, err)
+	snapshot.Urgent = rapid.IntRange(0, 3).Draw(w.t, "urgent") == 0
 	w.control.snapshot = snapshot
 	w.c.poll(context.Background())
 	w.log = append(w.log, happening{now: w.now, apply: true, rules: w.rules()})
+	if snapshot.Urgent && rapid.IntRange(0, 3).Draw(w.t, "another comes first") > 0 {
+		w.early()
+	}
+}
+
+// goAndReturn lets the rules of control go, and at times return while programs go
+// on: before an edge, at the next one, or later.
+func (w *world) goAndReturn(fault string) {
+	w.change(fault)
+	for range rapid.IntRange(0, 2).Draw(w.t, "further") {
+		if rapid.IntRange(0, 3).Draw(w.t, "edge") > 0 {
+			w.wait(w.edge + w.lag - w.now)
+		}
+		b := newPropertyBatch(true)
+		for _, p := range w.programs {
+			if rapid.IntRange(0, 3).Draw(w.t, "reports") > 0 {
+				b.add(p.report(w.t, w.now))
+			}
+		}
+		w.send(b)
+		w.change(fault)
+	}
+}
+
+// early lets an urgent snapshot have its own edge.
+func (w *world) early() {
+	select {
+	case <-w.c.early:
+		w.turnAt(w.now)
+	default:
+	}
 }
 
 // restart ends the process in order, and starts another, which may have other

@@ -152,6 +152,8 @@ var ruleIndex = regexp.MustCompile(`^rules\[(\d+)\]\.`)
 // ones. Rules in preview begin and end at once; the others at the next edge:
 // what went by rules that are gone gets a last point and a stale marker, what
 // goes by new ones begins anew, and what goes by rules that stay is not touched.
+// A rule that was gone and returns is a new one: what passed meanwhile does not
+// count again. One that goes and returns before an edge stayed.
 //
 // A snapshot that is urgent, say because the kill switch was turned, makes its
 // own edge at once.
@@ -186,7 +188,9 @@ func (c *consolidator) Apply(s *policy.Snapshot) error {
 			now = append(now, r)
 		}
 	}
-	c.rules.Store(newRuleset(now, present.neverTouch))
+	following := newRuleset(now, present.neverTouch)
+	following.past = present.past
+	c.rules.Store(following)
 	c.pending = next
 	c.policyVersion.Store(s.Version)
 	if s.Urgent {
@@ -208,6 +212,9 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 		return
 	}
 	c.pending = nil
+	// A change of its own, also if the clock was set back and nothing was flushed.
+	over := c.engine.Settle()
+	next.past = old.past.followedBy(old, max(nanos(c.clock()), over+1))
 	c.watch(next)
 	c.rules.Store(next)
 	c.change.Unlock() // not earlier: Apply begins from the rules that are in force

@@ -20,6 +20,7 @@ type ruleset struct {
 	lengths    []int                          // of the prefixes in byStart
 	tenants    map[string]map[string]struct{} // the values that rules ask for, by resource attribute
 	attributes []string                       // the keys of tenants
+	past       past
 }
 
 // ruleStart is by what a rule is found: what the names that it matches begin
