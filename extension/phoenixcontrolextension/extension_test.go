@@ -204,10 +204,14 @@ func TestShutdownUnstartedAndTwice(t *testing.T) {
 	require.Error(t, err)
 }
 
-// blocked is a source that answers when its context ends.
+// blocked is a source that answers who asks for the last minute when the context
+// ends; the plane asks by itself for the whole window.
 type blocked struct{ asked chan struct{} }
 
-func (b *blocked) Cardinality(ctx context.Context, _ report.CardinalityQuery) (report.Cardinality, error) {
+func (b *blocked) Cardinality(ctx context.Context, q report.CardinalityQuery) (report.Cardinality, error) {
+	if q.Since != time.Minute {
+		return report.Cardinality{Window: time.Hour}, nil
+	}
 	close(b.asked)
 	<-ctx.Done()
 	return report.Cardinality{}, ctx.Err()
@@ -222,7 +226,7 @@ func TestShutdownEndsRequestsThatRun(t *testing.T) {
 	require.NoError(t, err)
 	answered := make(chan int)
 	go func() {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ext.address+"/api/v1/cardinality", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ext.address+"/api/v1/cardinality?since=1m", nil)
 		if !assert.NoError(t, err) {
 			return
 		}
