@@ -1,32 +1,23 @@
-package tagconsolidationprocessor
+package sketch
 
-import "github.com/phoenix-platform/phoenix/internal/sketch"
+// firstSlots is how many a Distinct has at first.
+const firstSlots = 16
 
-const (
-	// smallSlots bounds an exact set until the budget of previews has given more,
-	// largeSlots from then on: 1 and 16 KiB, exact for 96 and 1,536 hashes.
-	smallSlots = 128
-	largeSlots = 2048
-	firstSlots = 16
-	// The precision of the sketch that follows, of as many bytes as the set that it
-	// replaces: standard errors of 3.3 % and 0.8 %.
-	coarsePrecision = 10
-	finePrecision   = 14
-)
-
-// distinct counts distinct hashes: exactly while they are few, then by a
-// HyperLogLog sketch.
-type distinct struct {
+// Distinct counts distinct hashes: exactly while they are few, then by a
+// HyperLogLog sketch. It takes 8 bytes a slot, and three quarters of the slots
+// are used at most. The zero value is empty.
+type Distinct struct {
 	slots []uint64 // open addressing; 0 is empty, nil once there is a sketch
 	used  int
-	hll   *sketch.HLL
+	hll   *HLL
 }
 
-// full says that the next hash needs more than so many slots.
-func (d *distinct) full(slots int) bool { return d.hll == nil && 4*(d.used+1) > 3*slots }
+// Full says that the next hash needs more than so many slots.
+func (d *Distinct) Full(slots int) bool { return d.hll == nil && 4*(d.used+1) > 3*slots }
 
-// add counts a hash. Past so many slots it goes on with a sketch.
-func (d *distinct) add(hash uint64, slots int, precision uint8) {
+// Add counts a hash. Past so many slots, a power of two, it goes on with a sketch
+// of a precision.
+func (d *Distinct) Add(hash uint64, slots int, precision uint8) {
 	if d.hll != nil {
 		d.hll.InsertHash(hash)
 		return
@@ -37,19 +28,19 @@ func (d *distinct) add(hash uint64, slots int, precision uint8) {
 	if d.has(hash) {
 		return
 	}
-	if d.full(slots) {
+	if d.Full(slots) {
 		d.toSketch(precision)
 		d.hll.InsertHash(hash)
 		return
 	}
-	if d.full(len(d.slots)) {
+	if d.Full(len(d.slots)) {
 		d.grow()
 	}
 	d.put(hash)
 }
 
 // has says whether a set, not a sketch, holds a hash that is not 0.
-func (d *distinct) has(hash uint64) bool {
+func (d *Distinct) has(hash uint64) bool {
 	if len(d.slots) == 0 {
 		return false
 	}
@@ -62,7 +53,7 @@ func (d *distinct) has(hash uint64) bool {
 	return false
 }
 
-func (d *distinct) put(hash uint64) {
+func (d *Distinct) put(hash uint64) {
 	mask := uint64(len(d.slots) - 1) //nolint:gosec // a length
 	i := hash >> 32 & mask
 	for d.slots[i] != 0 {
@@ -72,7 +63,7 @@ func (d *distinct) put(hash uint64) {
 	d.used++
 }
 
-func (d *distinct) grow() {
+func (d *Distinct) grow() {
 	old := d.slots
 	d.slots, d.used = make([]uint64, max(firstSlots, 2*len(old))), 0
 	for _, hash := range old {
@@ -82,14 +73,17 @@ func (d *distinct) grow() {
 	}
 }
 
-func (d *distinct) toSketch(precision uint8) {
-	d.hll = sketch.NewHLL(precision)
+// Sketched says whether it counts by a sketch.
+func (d *Distinct) Sketched() bool { return d.hll != nil }
+
+func (d *Distinct) toSketch(precision uint8) {
+	d.hll = NewHLL(precision)
 	d.pour(d.hll)
 	d.slots, d.used = nil, 0
 }
 
 // pour adds what a set holds to a sketch.
-func (d *distinct) pour(into *sketch.HLL) {
+func (d *Distinct) pour(into *HLL) {
 	for _, hash := range d.slots {
 		if hash != 0 {
 			into.InsertHash(hash)
@@ -97,11 +91,12 @@ func (d *distinct) pour(into *sketch.HLL) {
 	}
 }
 
-func (d *distinct) empty() bool { return d.used == 0 && d.hll == nil }
+// Empty says whether nothing was added.
+func (d *Distinct) Empty() bool { return d.used == 0 && d.hll == nil }
 
-// union counts what is in either, and returns the standard error of that as a
-// fraction. Sketches of both have the same precision.
-func union(a, b *distinct, precision uint8) (count uint64, relativeError float64) {
+// CountEither counts what is in either, and returns the standard error of that as a
+// fraction, 0 if it is exact. Sketches of both have the same precision.
+func CountEither(a, b *Distinct, precision uint8) (count uint64, relativeError float64) {
 	if a.hll == nil && b.hll == nil {
 		n := a.used
 		for _, hash := range b.slots {
@@ -111,10 +106,10 @@ func union(a, b *distinct, precision uint8) (count uint64, relativeError float64
 		}
 		return uint64(n), 0 //nolint:gosec // a count
 	}
-	all := sketch.NewHLL(precision)
-	sketch.Merge(all, a.hll)
-	sketch.Merge(all, b.hll)
+	all := NewHLL(precision)
+	Merge(all, a.hll)
+	Merge(all, b.hll)
 	a.pour(all)
 	b.pour(all)
-	return all.Estimate(), sketch.StandardError(precision)
+	return all.Estimate(), StandardError(precision)
 }

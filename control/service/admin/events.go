@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/control/bus"
 	"github.com/phoenix-platform/phoenix/control/service"
+	"github.com/phoenix-platform/phoenix/control/service/filter"
 )
 
 // events implements the service Events.
@@ -194,38 +196,10 @@ func (w *watcher) wants(ctx context.Context, e bus.Event) bool {
 	if w.namespace != "" && e.Namespace != w.namespace {
 		return false
 	}
-	if len(w.types) > 0 && !matchesAny(w.types, e.Type) {
+	if len(w.types) > 0 && !slices.ContainsFunc(w.types, func(p string) bool { return filter.Fits(p, e.Type) }) {
 		return false
 	}
 	return w.events.core.Guard.Visible(call.From(ctx).Principal, access.Watch, access.Events).Contains(e.Namespace)
-}
-
-// matchesAny says whether a type fits one of the patterns, in which * stands for
-// any text.
-func matchesAny(patterns []string, text string) bool {
-	for _, p := range patterns {
-		if matches(p, text) {
-			return true
-		}
-	}
-	return false
-}
-
-func matches(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == text
-	}
-	rest, ok := strings.CutPrefix(text, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		if _, rest, ok = strings.Cut(rest, part); !ok {
-			return false
-		}
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 func wireEvent(e bus.Event) *phoenixv1.Event {

@@ -127,9 +127,9 @@ func (c Condition) MatchText(value string) bool {
 		}
 		return strings.Contains(value, c.Text)
 	case NotEqual:
-		return !wild(c.Text, value)
+		return !Fits(c.Text, value)
 	case Equal:
-		return wild(c.Text, value)
+		return Fits(c.Text, value)
 	case Less, LessEqual, Greater, GreaterEqual:
 	}
 	return false
@@ -169,11 +169,11 @@ func (o Op) holds(less, equal, greater bool) bool {
 	return false
 }
 
-// wild says whether a text fits a pattern in which * stands for any text. It
+// Fits says whether a text fits a pattern in which * stands for any text. It
 // takes the parts between the stars from left to right, the leftmost place of
 // each, so that it is linear in practice and never worse than the product of the
 // lengths.
-func wild(pattern, text string) bool {
+func Fits(pattern, text string) bool {
 	first, rest, starred := strings.Cut(pattern, "*")
 	if !starred {
 		return pattern == text
