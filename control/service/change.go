@@ -77,14 +77,32 @@ func Condition(ctx context.Context) (store.Revision, error) {
 	if text == "" || text == "*" {
 		return store.Any, nil
 	}
-	plain := text
-	if len(text) > 2 && text[0] == '"' && text[len(text)-1] == '"' {
-		plain = text[1 : len(text)-1]
+	if revision, ours := revisionOf(text); ours {
+		return revision, nil
+	}
+	return 0, fault.New(fault.PreconditionFailed,
+		"If-Match is no etag of this resource: get it again, and repeat the change with its present etag")
+}
+
+// ConditionOr is what If-Match demands, or else the etag in the body: who sends
+// back what they got means that state.
+func ConditionOr(ctx context.Context, etag string) (store.Revision, error) {
+	if etag == "" || strings.TrimSpace(call.From(ctx).IfMatch) != "" {
+		return Condition(ctx)
+	}
+	if revision, ours := revisionOf(strings.TrimSpace(etag)); ours { // * is no etag
+		return revision, nil
+	}
+	return 0, fault.New(fault.PreconditionFailed,
+		"the etag in the body is none of this resource: get it again, and repeat the change with its present etag, or without one")
+}
+
+// revisionOf reads what ETag wrote, also without its quotes.
+func revisionOf(etag string) (revision store.Revision, ours bool) {
+	plain := etag
+	if len(etag) > 2 && etag[0] == '"' && etag[len(etag)-1] == '"' {
+		plain = etag[1 : len(etag)-1]
 	}
 	n, err := strconv.ParseInt(plain, 10, 64)
-	if err != nil || n <= 0 || strconv.FormatInt(n, 10) != plain {
-		return 0, fault.New(fault.PreconditionFailed,
-			"If-Match is no etag of this resource: get it again, and repeat the change with its present etag")
-	}
-	return store.Revision(n), nil
+	return store.Revision(n), err == nil && n > 0 && strconv.FormatInt(n, 10) == plain
 }

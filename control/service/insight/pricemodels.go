@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -158,7 +157,7 @@ func (s *priceModelsServer) PutPriceModel(ctx context.Context, r *phoenixv1.PutP
 	if err := s.Core.AuthorizeEach(ctx, []access.Verb{access.Create, access.Update}, access.PriceModels, ""); err != nil {
 		return nil, err
 	}
-	condition, err := conditionOf(ctx, r.GetPriceModel().GetEtag())
+	condition, err := service.ConditionOr(ctx, r.GetPriceModel().GetEtag())
 	if err != nil {
 		return nil, err
 	}
@@ -192,22 +191,6 @@ func (s *priceModelsServer) PutPriceModel(ctx context.Context, r *phoenixv1.PutP
 	}
 	s.changed(ctx, model.Name, change)
 	return answer, nil
-}
-
-// conditionOf is what If-Match demands, or else the etag in the body: who sends
-// back what they got means that state.
-func conditionOf(ctx context.Context, etag string) (store.Revision, error) {
-	who := *call.From(ctx)
-	if etag == "" || strings.TrimSpace(who.IfMatch) != "" {
-		return service.Condition(ctx)
-	}
-	who.IfMatch = etag
-	condition, err := service.Condition(call.With(ctx, &who))
-	if err != nil || condition == store.Any { // * is no etag
-		return 0, fault.New(fault.PreconditionFailed,
-			"the etag in the body is none of this price model: get it again, and repeat the change with its present etag, or without one")
-	}
-	return condition, nil
 }
 
 // DeletePriceModel implements phoenixv1.PriceModelsServer.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 
 	"github.com/phoenix-platform/phoenix/control/access"
 	"github.com/phoenix-platform/phoenix/control/api/call"
@@ -110,7 +109,7 @@ func (s *Service) commit(ctx context.Context, c change) (before, after store.Pol
 	if err := s.core.AuthorizeEach(ctx, verbs, access.Policies, c.key.Namespace); err != nil {
 		return before, after, err
 	}
-	condition, err := conditionOf(ctx, c.etag)
+	condition, err := service.ConditionOr(ctx, c.etag)
 	if err != nil {
 		return before, after, err
 	}
@@ -133,22 +132,6 @@ func (s *Service) commit(ctx context.Context, c change) (before, after store.Pol
 		return before, after, s.told(ctx, c, err)
 	}
 	return before, after, nil
-}
-
-// conditionOf is what If-Match demands, or else the etag in the body: who sends
-// back what they got means that state.
-func conditionOf(ctx context.Context, etag string) (store.Revision, error) {
-	who := *call.From(ctx)
-	if etag == "" || strings.TrimSpace(who.IfMatch) != "" {
-		return service.Condition(ctx)
-	}
-	who.IfMatch = etag
-	condition, err := service.Condition(call.With(ctx, &who))
-	if err != nil || condition == store.Any { // * is no etag
-		return 0, fault.New(fault.PreconditionFailed,
-			"the etag in the body is none of this policy: get it again, and repeat the change with its present etag, or without one")
-	}
-	return condition, nil
 }
 
 // allow refuses a change by who asks, by If-Match, and by what is unsafe, in
