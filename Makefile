@@ -90,9 +90,10 @@ test-race: ## Run our own packages under the race detector (needs a C compiler)
 	$(call gotest,-race $(OWN))
 
 .PHONY: test-e2e
+# Most of the time of these tests is waiting, so that more of them run at once than there are processors.
 test-e2e: build prometheus ## Run the end-to-end tests against the binaries in bin/
 	@export PHOENIX_COLLECTOR='$(CURDIR)/bin/phoenix-collector' PHOENIXCTL='$(CURDIR)/bin/phoenixctl'
-	$(call gotest,-count=1 -timeout 10m -tags $(TAGS)$(comma)e2e ./distributions/e2e ./internal/testkit/prometheus)
+	$(call gotest,-count=1 -timeout 10m -parallel 5 -tags $(TAGS)$(comma)e2e ./distributions/e2e ./internal/testkit/prometheus)
 
 .PHONY: prometheus
 prometheus: ## Build the Prometheus server that end-to-end tests query (minutes the first time, then kept)
