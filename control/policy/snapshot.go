@@ -17,6 +17,10 @@ type Snapshot struct {
 	Version uint64 `json:"version"`
 	// Rules are the rules of all roles, in the order in which they are tried.
 	Rules []Rule `json:"rules"`
+	// Routes are the experiments that routers divide data for, sorted by id. The
+	// rules of their candidates are among Rules. None of them is in force after a
+	// restart before control says so again.
+	Routes []Route `json:"-"`
 	// Urgent asks processors to end their interval now instead of waiting for its
 	// edge: the kill switch was turned.
 	Urgent bool `json:"urgent,omitempty"`

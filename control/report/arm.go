@@ -1,0 +1,64 @@
+package report
+
+import (
+	"context"
+	"time"
+)
+
+// ArmRegistry takes the sources of what leaves the arms of experiments. The
+// control plane implements it; a cardinality processor that has the options
+// `control` and `arm` looks for it among the host's extensions at Start.
+type ArmRegistry interface {
+	// RegisterArm makes a source known until the returned function is called.
+	// Instances of one component may register side by side.
+	RegisterArm(ArmRegistration) (unregister func(), err error)
+}
+
+// ArmRegistration says who measures the end of which arm.
+type ArmRegistration struct {
+	// Component and Point are as in CardinalityRegistration; Arm is baseline or
+	// candidate.
+	Component, Point, Arm string
+	// Source answers the questions.
+	Source ArmSource
+}
+
+// ArmSource answers what left an arm.
+type ArmSource interface {
+	// Arms says what left the arm of these experiments, or of all that are routed
+	// if none are named; those of which nothing is known are left out. It may be
+	// called from any goroutine, holds up the data path for no longer than
+	// reading one experiment takes, and returns values that the caller owns.
+	Arms(ctx context.Context, experiments []string) ([]ArmReport, error)
+}
+
+// ArmReport is what left one arm of one experiment. Counts are since Since.
+type ArmReport struct {
+	// Component, Point and Arm are those of the registration.
+	Component, Point, Arm string
+	Experiment            string
+	// Since is when counting began: when the route was first seen here. At is when
+	// it was read.
+	Since, At time.Time
+	// Series counts the series of the backend that were seen in the window of the
+	// processor, RelativeError is one standard error of it as a fraction.
+	Series        uint64
+	RelativeError float64
+	// Points and Bytes count data points and their size as OTLP.
+	Points, Bytes uint64
+	// MemoryBytes is the memory that this state takes.
+	MemoryBytes uint64
+	// Units has an entry for each unit that was seen, in no order. Only with
+	// split. UnitsLeftOut counts the points of units beyond the bound.
+	Units        []UnitReport
+	UnitsLeftOut uint64
+}
+
+// UnitReport is what left an arm of one unit.
+type UnitReport struct {
+	// Unit is the hash by which routers assign it.
+	Unit uint64
+	// Points and Bytes are as in ArmReport; Series counts the unit's series since
+	// Since that were seen in the last window.
+	Points, Bytes, Series uint64
+}
