@@ -68,10 +68,10 @@ func New(cfg Config) (*Guard, error) {
 	}, nil
 }
 
-// Grants returns what a principal holds: an API key what it was made with,
-// everybody else what the bindings say.
+// Grants returns what a principal holds: an API key, and the control plane
+// itself, what it was made with, everybody else what the bindings say.
 func (g *Guard) Grants(p Principal) Grants {
-	if p.Kind == KindAPIKey {
+	if p.Kind == KindAPIKey || p.Kind == KindSystem {
 		return p.grants
 	}
 	var held Grants

@@ -196,7 +196,7 @@ func (s Subject) check(f faults) {
 		f.add("must have id or group; id: \"*\" is everybody with a certificate")
 	case KindShared:
 		f.at("id").add("must be the id of the authentication extension, or *")
-	case KindAPIKey, KindLocal, KindAnonymous:
+	case KindAPIKey, KindLocal, KindAnonymous, KindSystem:
 	}
 }
 

@@ -28,6 +28,8 @@ const (
 	KindLocal Kind = "local"
 	// KindAnonymous: not at all, and perhaps from elsewhere (insecure_bind).
 	KindAnonymous Kind = "anonymous"
+	// KindSystem: the control plane itself. No request makes one; see SystemPrincipal.
+	KindSystem Kind = "system"
 )
 
 // kinds are those that bindings may name.
@@ -53,7 +55,7 @@ type Principal struct {
 	// Claims are the values of those claims that bindings ask for.
 	Claims map[string][]string
 
-	grants Grants // of an API key
+	grants Grants // of an API key, or of the control plane itself
 }
 
 // Name is unique to the principal, and how the audit log, rate limits and

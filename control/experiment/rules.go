@@ -33,7 +33,7 @@ func (s Spec) PromotedRules() []policy.Rule {
 	var resource, point []policy.Condition
 	scope := s.scope()
 	for _, ref := range slices.SortedFunc(maps.Keys(scope), func(a, b policy.AttributeRef) int { return strings.Compare(a.String(), b.String()) }) {
-		c := policy.Condition{Attribute: ref.Key, Value: literal(scope[ref])}
+		c := policy.Condition{Attribute: ref.Key, Value: match.Literal(scope[ref])}
 		if ref.Level == policy.LevelPoint {
 			point = append(point, c)
 		} else {
@@ -80,21 +80,13 @@ func (s Spec) matched(pattern string) []string {
 // alternatives is a pattern that matches these names only.
 func alternatives(names []string) string {
 	if len(names) == 1 {
-		return literal(names[0])
+		return match.Literal(names[0])
 	}
 	quoted := make([]string, len(names))
 	for i, name := range names {
 		quoted[i] = regexp.QuoteMeta(name)
 	}
 	return "/" + strings.Join(quoted, "|") + "/"
-}
-
-// literal is a pattern that matches this text only.
-func literal(text string) string {
-	if strings.ContainsAny(text, "*?") || strings.HasPrefix(text, "/") && strings.HasSuffix(text, "/") {
-		return "/" + regexp.QuoteMeta(text) + "/"
-	}
-	return text
 }
 
 // scope is Scope with its keys read. A key that cannot be read is left out;

@@ -81,3 +81,11 @@ func (p Pattern) Prefix() string {
 	}
 	return p.text[:strings.IndexAny(p.text, "*?")]
 }
+
+// Literal returns the text of a pattern that matches this name only.
+func Literal(name string) string {
+	if strings.ContainsAny(name, "*?") || len(name) > 2 && name[0] == '/' && name[len(name)-1] == '/' {
+		return "/" + regexp.QuoteMeta(name) + "/"
+	}
+	return name
+}
