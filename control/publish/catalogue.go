@@ -123,6 +123,17 @@ func (c *catalogue) assemble() ([]policy.Rule, []LeftOut, error) {
 	return s.Rules, leftOut, nil
 }
 
+// ids are namespace and name of the policies that are published.
+func (c *catalogue) ids() map[string]bool {
+	ids := make(map[string]bool, len(c.items))
+	for _, i := range c.items {
+		if i.problem == "" {
+			ids[i.key.Namespace+"/"+i.key.Name] = true
+		}
+	}
+	return ids
+}
+
 // count counts the policies that are published, by state.
 func (c *catalogue) count() (preview, enforced int) {
 	for _, i := range c.items {

@@ -60,14 +60,16 @@ type Status struct {
 	// Version is that of the snapshot, 0 until the store was read once.
 	// StoreVersion is the version of the policies in the store that it holds.
 	Version, StoreVersion uint64
-	// Rules counts those of the snapshot, none while the kill switch is engaged.
-	// Preview and Enforced count the policies in force that are not left out.
-	Rules, Preview, Enforced int
+	// Rules and Routes count those of the snapshot, none while the kill switch is
+	// engaged. Preview and Enforced count the policies in force that are not left out.
+	Rules, Routes, Preview, Enforced int
 	// PublishedAt is when the snapshot was made.
 	PublishedAt time.Time
 	// LeftOut are the policies in force that cannot be published.
 	LeftOut []LeftOut
-	Kill    KillState
+	// ExperimentsLeftOut are those that were to be published and cannot be.
+	ExperimentsLeftOut []ExperimentLeftOut
+	Kill               KillState
 	// StoreErr is why the store did not answer when it was last asked, nil if it
 	// did.
 	StoreErr error
@@ -92,6 +94,7 @@ type Publisher struct {
 	file    killFile
 	held    *Held
 	own     killFile // the file, if this process made it: it is not in file
+	trials  *trials
 	version uint64
 	records []record
 
@@ -104,6 +107,7 @@ type content struct {
 	known             bool
 	storeVersion      uint64
 	rules             []policy.Rule
+	ids               map[string]bool // of the policies whose rules these are
 	leftOut           []LeftOut
 	preview, enforced int
 	kill              store.KillSwitch
@@ -136,7 +140,7 @@ func New(s Settings) *Publisher {
 	p := &Publisher{
 		settings: s, wake: make(chan struct{}, 1), look: make(chan chan struct{}), turn: make(chan struct{}, 1),
 		catalogue: catalogue{namespaceAttribute: s.NamespaceAttribute},
-		content:   content{rules: []policy.Rule{}},
+		content:   content{rules: []policy.Rule{}}, trials: &trials{},
 	}
 	p.current.Store(&publication{snapshot: &policy.Snapshot{Rules: p.content.rules}, rules: p.content.rules})
 	return p
@@ -213,7 +217,7 @@ func (p *Publisher) Changed(ctx context.Context, changed store.Policy) error {
 	}
 	began := time.Now()
 	p.storeVersion = changed.Version
-	err := p.took(p.catalogue.set(changed), p.content.kill) // read by whoever has turn, who alone writes it
+	err := p.took(p.catalogue.set(changed), p.content.kill, nil) // read by whoever has turn, who alone writes it
 	p.observe(began, err)
 	return err
 }
@@ -244,7 +248,7 @@ func (p *Publisher) refresh(parent context.Context) error {
 	}
 	if err == nil {
 		p.storeVersion, p.read = set.Version, true
-		if err = p.took(p.catalogue.replace(set.Policies), set.KillSwitch); err == nil {
+		if err = p.took(p.catalogue.replace(set.Policies), set.KillSwitch, nil); err == nil {
 			p.settle()
 		}
 	}

@@ -9,10 +9,11 @@ import (
 	"github.com/phoenix-platform/phoenix/control/store"
 )
 
-// took publishes the catalogue, which is that of storeVersion. If nothing
-// changed for the data path the snapshot stays, and is known to have this state
-// of the store, too. The caller has turn.
-func (p *Publisher) took(changed bool, kill store.KillSwitch) error {
+// took publishes the catalogue, which is that of storeVersion, with the
+// experiments; nil: those that there are. If nothing changed for the data path the
+// snapshot stays, and is known to have this state of the store, too. The caller
+// has turn.
+func (p *Publisher) took(changed bool, kill store.KillSwitch, experiments *trials) error {
 	next := p.content // which only who has turn writes
 	before := next.leftOut
 	if changed || !next.known {
@@ -21,12 +22,17 @@ func (p *Publisher) took(changed bool, kill store.KillSwitch) error {
 			return err
 		}
 		next.preview, next.enforced = p.catalogue.count()
+		next.ids = p.catalogue.ids()
 		changed = true
 	}
 	changed = changed || next.kill.On != kill.On
 	next.known, next.storeVersion, next.kill = true, p.storeVersion, kill
 	p.mu.Lock()
 	p.content = next
+	if experiments != nil {
+		changed = changed || !experiments.does(p.trials)
+		p.trials = experiments
+	}
 	status, fresh := p.publish(changed)
 	p.mu.Unlock()
 	p.warn(before, next.leftOut)
@@ -47,8 +53,9 @@ func (p *Publisher) publish(fresh bool) (Status, bool) {
 		// Not less than the version of the store, so that people find one by the other.
 		p.version = max(p.version+1, p.content.storeVersion)
 		next.snapshot = &policy.Snapshot{Version: p.version, Rules: p.content.rules}
+		next.status.ExperimentsLeftOut = p.trials.appendTo(next.snapshot, p.content.ids)
 		if kill.Engaged { // at once; what comes back when it is released may wait for an edge
-			next.snapshot.Rules, next.snapshot.Urgent = []policy.Rule{}, true
+			next.snapshot.Rules, next.snapshot.Routes, next.snapshot.Urgent = []policy.Rule{}, nil, true
 		}
 		next.status.PublishedAt = p.settings.Now()
 		p.record()
@@ -56,7 +63,8 @@ func (p *Publisher) publish(fresh bool) (Status, bool) {
 		p.records[last].storeVersion = p.content.storeVersion
 	}
 	s := &next.status
-	s.Version, s.StoreVersion, s.Rules = p.version, p.content.storeVersion, len(next.snapshot.Rules)
+	s.Version, s.StoreVersion = p.version, p.content.storeVersion
+	s.Rules, s.Routes = len(next.snapshot.Rules), len(next.snapshot.Routes)
 	s.Preview, s.Enforced, s.LeftOut, s.Kill = p.content.preview, p.content.enforced, p.content.leftOut, kill
 	p.current.Store(next)
 	return *s, fresh

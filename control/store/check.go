@@ -141,6 +141,31 @@ func (r PolicyRollback) Check() error {
 // Check says why the kill switch cannot be turned so.
 func (u KillSwitchUpdate) Check() error { return checkProse("reason", u.Reason) }
 
+// Check says why there can be no such experiment.
+func (k ExperimentKey) Check() error {
+	return errors.Join(CheckName("namespace", k.Namespace, false), CheckName("name", k.Name, false))
+}
+
+// Check says why the experiment cannot be stored.
+func (n NewExperiment) Check() error {
+	return errors.Join(n.ExperimentKey.Check(), CheckName("phase", n.Phase, false), checkBlob("spec", n.Spec), checkBlob("state", n.State))
+}
+
+// Check says why the update cannot be done.
+func (u ExperimentUpdate) Check() error {
+	errs := errors.Join(u.ExperimentKey.Check(), checkCondition(u.If), checkText("promoted_policy", u.PromotedPolicy, false),
+		checkBlob("spec", u.Spec), checkBlob("state", u.State), checkBlob("evidence", u.Evidence))
+	if u.Phase != "" {
+		errs = errors.Join(errs, CheckName("phase", u.Phase, false))
+	}
+	return errs
+}
+
+// Check says why the state cannot be saved.
+func (s ExperimentState) Check() error {
+	return errors.Join(s.ExperimentKey.Check(), checkCondition(s.If), checkBlob("state", s.State), checkBlob("evidence", s.Evidence))
+}
+
 // Check says why the price model cannot be stored.
 func (u PriceModelUpdate) Check() error {
 	return errors.Join(CheckName("name", u.Name, false), checkCondition(u.If), checkBlob("spec", u.Spec))

@@ -16,6 +16,11 @@ func TestDigestsStay(t *testing.T) {
 		`{"kind":"policy","name":"drop-pod","namespace":"shop","revision":7,"spec_sha256":"` + spec.String() + `","state":"enforced"}`: store.Policy{
 			PolicyKey: store.PolicyKey{Namespace: "shop", Name: "drop-pod"}, Revision: 7, SpecSHA256: spec, State: store.StateEnforced,
 		}.Digest(),
+		`{"active":true,"evidence_sha256":"` + spec.String() + `","kind":"experiment","name":"drop-pod","namespace":"shop","phase":"Promoted",` +
+			`"promoted_policy":"policies/shop/drop-pod","spec_sha256":"` + spec.String() + `","state_sha256":"` + spec.String() + `"}`: store.Experiment{
+			ExperimentKey: store.ExperimentKey{Namespace: "shop", Name: "drop-pod"}, SpecSHA256: spec, State: []byte("spec"), Evidence: []byte("spec"),
+			Phase: "Promoted", Active: true, Revision: 7, PromotedPolicy: "policies/shop/drop-pod", UpdatedAt: at,
+		}.Digest(),
 		`{"kind":"kill_switch","on":true,"reason":"fire"}`:                           store.KillSwitch{On: true, Reason: "fire", At: at, By: "ada"}.Digest(),
 		`{"kind":"price_model","name":"mine","spec_sha256":"` + spec.String() + `"}`: store.PriceModel{Name: "mine", SpecSHA256: spec, Revision: 3}.Digest(),
 		`{"key":"id","kind":"fact","value_sha256":"` + spec.String() + `"}`:          store.Fact{Key: "id", Value: []byte("spec")}.Digest(),

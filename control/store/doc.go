@@ -1,7 +1,7 @@
 // Package store says what the control plane keeps and how it is asked for:
-// policies with their revisions, price models, API keys, answers to repeated
-// requests, the history of cost and cardinality, facts about the installation,
-// and the audit log that holds who changed what. It has value types, one
+// policies with their revisions, experiments, price models, API keys, answers to
+// repeated requests, the history of cost and cardinality, facts about the
+// installation, and the audit log that holds who changed what. It has value types, one
 // interface in small parts, and the arithmetic of the audit log; it imports only
 // the standard library. The engines are in the packages sqlite and postgres;
 // storetest holds the tests that both pass.

@@ -43,6 +43,7 @@ type Reader interface {
 	ResponseReader
 	HistoryReader
 	FactReader
+	ExperimentReader
 }
 
 // Tx is the inside of Write. It must not be used after change has returned, nor
@@ -55,10 +56,12 @@ type Tx interface {
 	AuditWriter
 	ResponseWriter
 	FactWriter
+	ExperimentWriter
 }
 
 // Recorder writes what machines observe. It leaves no audit entry.
 type Recorder interface {
+	ExperimentRecorder
 	// AppendSamples adds to the history. Of several values for one series and
 	// slot of five minutes the last one stays, so that a repetition is harmless.
 	AppendSamples(context.Context, []Sample) (Appended, error)

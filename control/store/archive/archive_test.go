@@ -23,8 +23,15 @@ import (
 
 var at = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// sample has a record of each kind.
+// sample has a record of each kind of version 1, and then those of version 2.
 func sample() []archive.Record {
+	return append(sample1(), archive.Record{Experiment: &archive.Experiment{
+		Namespace: "shop", Name: "é", Spec: []byte("\x00\xff"), State: []byte("{}"), Evidence: []byte("e"), Phase: "Running", Active: true,
+		Revision: 3, PromotedPolicy: "policies/shop/é", CreatedAt: at, CreatedBy: "a", UpdatedAt: at, UpdatedBy: "b",
+	}})
+}
+
+func sample1() []archive.Record {
 	digest := store.SumSHA256([]byte("x"))
 	return []archive.Record{
 		{Head: &archive.Head{
@@ -82,20 +89,37 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
-// TestVersion1StaysReadable reads a backup that version 1 of the format wrote.
-// Do not write the file anew: people have such files.
-func TestVersion1StaysReadable(t *testing.T) {
-	file := filepath.Join("testdata", "version1.jsonl")
-	lines, err := os.ReadFile(file)
-	require.NoError(t, err)
-	records, err := read(packed(t, string(lines)))
-	require.NoError(t, err)
-	assert.Equal(t, sample(), records)
+// TestOldVersionsStayReadable reads backups that the versions of the format wrote.
+// Do not write the files anew: people have such files.
+func TestOldVersionsStayReadable(t *testing.T) {
+	var newest string
+	for version, want := range [][]archive.Record{sample1(), sample()} {
+		lines, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("version%d.jsonl", version+1)))
+		require.NoError(t, err)
+		newest = string(lines)
+		records, err := read(packed(t, newest))
+		require.NoError(t, err)
+		assert.Equal(t, want, records)
+		assert.True(t, strings.HasPrefix(newest, fmt.Sprintf(`{"phoenix_store_backup":%d,`, version+1)))
+	}
 	unpacked, err := gzip.NewReader(bytes.NewReader(written(t, sample())))
 	require.NoError(t, err)
 	now, err := io.ReadAll(unpacked)
 	require.NoError(t, err)
-	assert.Equal(t, string(lines), string(now), "what is written now is another format: it needs another version")
+	assert.Equal(t, newest, string(now), "what is written now is another format: it needs another version")
+}
+
+// TestTheLargestExperimentIsRead: all of its blobs are as large as the store
+// takes them.
+func TestTheLargestExperimentIsRead(t *testing.T) {
+	large := archive.Record{Experiment: &archive.Experiment{
+		Namespace: strings.Repeat("é", store.MaxName/2), Spec: bytes.Repeat([]byte("\xff"), store.MaxBlob),
+		State: bytes.Repeat([]byte("\xfe"), store.MaxBlob), Evidence: bytes.Repeat([]byte("\xfd"), store.MaxBlob),
+		CreatedBy: strings.Repeat("<", store.MaxText), UpdatedBy: strings.Repeat("<", store.MaxText),
+	}}
+	records, err := read(bytes.NewReader(written(t, []archive.Record{large})))
+	require.NoError(t, err)
+	assert.Equal(t, []archive.Record{large}, records)
 }
 
 func packed(tb testing.TB, text string) io.Reader {
@@ -142,7 +166,7 @@ func TestWhatIsNoBackupIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, store.ErrCorrupt, name)
 		require.ErrorContains(t, err, "line ", name)
 	}
-	_, err = read(packed(t, "{\"phoenix_store_backup\":2,\"more\":1}\n"))
+	_, err = read(packed(t, "{\"phoenix_store_backup\":3,\"more\":1}\n"))
 	require.ErrorIs(t, err, store.ErrNewerSchema)
 	require.NotErrorIs(t, err, store.ErrCorrupt)
 }

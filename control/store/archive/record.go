@@ -11,11 +11,12 @@ import (
 )
 
 // Version is that of the format. It changes when an older program could not
-// restore all that is in a backup.
-const Version = 1
+// restore all that is in a backup. Version 2 has experiments.
+const Version = 2
 
-// maxLine bounds a line: a blob in base64, with room for the rest.
-const maxLine = store.MaxBlob/3*4 + 1<<20
+// maxLine bounds a line: the three blobs of an experiment in base64, with room
+// for the rest.
+const maxLine = 3*(store.MaxBlob/3*4) + 1<<20
 
 // header is the first line.
 type header struct {
@@ -36,6 +37,7 @@ type Record struct {
 	// Revision comes before the Policy that is at this revision.
 	Revision   *Revision   `json:"revision,omitempty"`
 	Policy     *Policy     `json:"policy,omitempty"`
+	Experiment *Experiment `json:"experiment,omitempty"`
 	PriceModel *PriceModel `json:"price_model,omitempty"`
 	APIKey     *APIKey     `json:"api_key,omitempty"`
 	// Audit comes in order.
@@ -83,6 +85,23 @@ type Policy struct {
 	Revision  store.Revision `json:"revision"`
 	CreatedAt time.Time      `json:"created_at"`
 	CreatedBy string         `json:"created_by"`
+}
+
+// Experiment is a store.Experiment.
+type Experiment struct {
+	Namespace      string         `json:"namespace"`
+	Name           string         `json:"name"`
+	Spec           []byte         `json:"spec"`
+	State          []byte         `json:"state"`
+	Evidence       []byte         `json:"evidence"`
+	Phase          string         `json:"phase"`
+	Active         bool           `json:"active"`
+	Revision       store.Revision `json:"revision"`
+	PromotedPolicy string         `json:"promoted_policy,omitempty"`
+	CreatedAt      time.Time      `json:"created_at"`
+	CreatedBy      string         `json:"created_by"`
+	UpdatedAt      time.Time      `json:"updated_at"`
+	UpdatedBy      string         `json:"updated_by"`
 }
 
 // PriceModel is a store.PriceModel.
@@ -180,7 +199,7 @@ type Coarse struct {
 func (r Record) set() int {
 	n := 0
 	for _, is := range []bool{
-		r.Head != nil, r.Revision != nil, r.Policy != nil, r.PriceModel != nil, r.APIKey != nil,
+		r.Head != nil, r.Revision != nil, r.Policy != nil, r.Experiment != nil, r.PriceModel != nil, r.APIKey != nil,
 		r.Audit != nil, r.Response != nil, r.Fact != nil, r.History != nil,
 	} {
 		if is {

@@ -17,7 +17,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		for _, dump := range []func(context.Context, reader, *archive.Writer) error{
-			dumpHead, dumpRevisions, dumpPolicies, dumpPriceModels, dumpKeys, dumpAudit, dumpResponses, dumpFacts, dumpHistory,
+			dumpHead, dumpRevisions, dumpPolicies, dumpExperiments, dumpPriceModels, dumpKeys, dumpAudit, dumpResponses, dumpFacts, dumpHistory,
 		} {
 			if err := dump(ctx, r, out); err != nil {
 				return err
@@ -70,6 +70,17 @@ func dumpPolicies(ctx context.Context, r reader, out *archive.Writer) error {
 	return dumpRows(ctx, r, out, query, scanPolicy, func(p store.Policy) archive.Record {
 		return archive.Record{Policy: &archive.Policy{
 			Namespace: p.Namespace, Name: p.Name, Revision: p.Revision, CreatedAt: p.CreatedAt, CreatedBy: p.CreatedBy,
+		}}
+	})
+}
+
+func dumpExperiments(ctx context.Context, r reader, out *archive.Writer) error {
+	query := "SELECT " + experimentColumns + ", evidence FROM " + experimentTable + " ORDER BY namespace, name"
+	return dumpRows(ctx, r, out, query, scanWhole, func(e store.Experiment) archive.Record {
+		return archive.Record{Experiment: &archive.Experiment{
+			Namespace: e.Namespace, Name: e.Name, Spec: e.Spec, State: e.State, Evidence: e.Evidence, Phase: e.Phase, Active: e.Active,
+			Revision: e.Revision, PromotedPolicy: e.PromotedPolicy,
+			CreatedAt: e.CreatedAt, CreatedBy: e.CreatedBy, UpdatedAt: e.UpdatedAt, UpdatedBy: e.UpdatedBy,
 		}}
 	})
 }

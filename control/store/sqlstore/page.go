@@ -13,6 +13,8 @@ import (
 // item: skipping by number would show an item twice when others come.
 type listing[T any] struct {
 	table, columns string
+	// join is what follows the table.
+	join string
 	// order has the columns of the sort key, parts their types.
 	order []string
 	parts []part
@@ -42,8 +44,8 @@ func (l listing[T]) page(ctx context.Context, r reader, request store.PageReques
 		l.where.beyond(l.order, operator, after)
 	}
 	order := strings.Join(l.order, direction+", ") + direction
-	query := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %s",
-		l.columns, l.table, l.where.String(), order, l.where.arg(int64(limit)+1))
+	query := fmt.Sprintf("SELECT %s FROM %s%s%s ORDER BY %s LIMIT %s",
+		l.columns, l.table, l.join, l.where.String(), order, l.where.arg(int64(limit)+1))
 	items, err := collect(ctx, r, query, l.where.args, l.scan)
 	if err != nil {
 		return store.Page[T]{}, fmt.Errorf("list %s: %w", l.table, err)

@@ -13,7 +13,7 @@ import (
 
 // tables are all that a restore fills, besides head.
 var tables = []string{
-	"policies", "policy_revisions", "price_models", "api_keys", "audit", "responses", "facts", "series", "samples_fine", "samples_coarse",
+	"policies", "policy_revisions", "experiments", "experiment_states", "price_models", "api_keys", "audit", "responses", "facts", "series", "samples_fine", "samples_coarse",
 }
 
 // Restore implements store.Archiver.
@@ -74,6 +74,8 @@ func (f *filling) add(ctx context.Context, r archive.Record) error {
 		err = f.addRevision(ctx, r.Revision)
 	case r.Policy != nil:
 		err = f.addPolicy(ctx, r.Policy)
+	case r.Experiment != nil:
+		err = f.addExperiment(ctx, r.Experiment)
 	case r.PriceModel != nil:
 		err = f.addPriceModel(ctx, r.PriceModel)
 	case r.APIKey != nil:
@@ -136,6 +138,20 @@ func (f *filling) addPolicy(ctx context.Context, p *archive.Policy) error {
 		err = fmt.Errorf("there is no revision %d of policy %q", p.Revision, p.Namespace+"/"+p.Name)
 	}
 	return err
+}
+
+func (f *filling) addExperiment(ctx context.Context, a *archive.Experiment) error {
+	key := store.ExperimentKey{Namespace: a.Namespace, Name: a.Name}
+	fresh := store.NewExperiment{ExperimentKey: key, Spec: a.Spec, State: a.State, Phase: a.Phase}
+	update := store.ExperimentUpdate{ExperimentKey: key, Evidence: a.Evidence, PromotedPolicy: a.PromotedPolicy}
+	if err := errors.Join(fresh.Check(), update.Check()); err != nil {
+		return err
+	}
+	return f.saveExperiment(ctx, store.Experiment{
+		ExperimentKey: key, Spec: a.Spec, SpecSHA256: store.SumSHA256(a.Spec), State: a.State, Evidence: a.Evidence,
+		Phase: a.Phase, Active: a.Active, Revision: a.Revision, PromotedPolicy: a.PromotedPolicy,
+		CreatedAt: a.CreatedAt, CreatedBy: a.CreatedBy, UpdatedAt: a.UpdatedAt, UpdatedBy: a.UpdatedBy,
+	})
 }
 
 func (f *filling) addPriceModel(ctx context.Context, m *archive.PriceModel) error {

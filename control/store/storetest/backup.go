@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -34,6 +35,15 @@ func (l *lab) fill(tb testing.TB) {
 	require.NoError(tb, l.remove(tb, key("shop", "b"), store.Any))
 	require.NoError(tb, l.remove(tb, key("shop", "Z"), store.Any))
 	l.create(tb, key("shop", "Z"), "", "again")
+	for i, name := range strange[:5] {
+		x := l.try(tb, experimentKey("shop", name), "Running", name+"\x00\xff")
+		_, err = l.updateExperiment(store.ExperimentUpdate{
+			ExperimentKey: x.ExperimentKey, If: x.Revision, Active: new(i%2 == 0), PromotedPolicy: strange[i%2], Evidence: []byte("\x00\xff"),
+		})
+		require.NoError(tb, err)
+	}
+	_, err = l.SaveExperimentStates(ctx, []store.ExperimentState{{ExperimentKey: experimentKey("shop", strange[2]), If: store.Any, State: []byte("\xff")}})
+	require.NoError(tb, err)
 	_, err = l.createKey(store.NewAPIKey{
 		ID: "k1", Name: "one", Hash: store.SumSHA256([]byte("1")), Scopes: []string{"x"}, Namespaces: []string{"a", "b"}, ExpiresAt: Start.Add(time.Hour),
 	})
@@ -68,6 +78,8 @@ type contents struct {
 	Set       store.PolicySet
 	Policies  []store.Policy
 	Revisions [][]store.PolicyRevision
+	Trials    []store.Experiment
+	Active    []store.Experiment
 	Prices    []store.PriceModel
 	Keys      []store.APIKey
 	Facts     []store.Fact
@@ -91,6 +103,13 @@ func (l *lab) contents(tb testing.TB) contents {
 			return l.ListPolicyRevisions(ctx, key("shop", name), r)
 		}))
 	}
+	for _, x := range l.experiments(tb, store.ExperimentQuery{}) {
+		whole, err := l.GetExperiment(ctx, x.ExperimentKey)
+		require.NoError(tb, err)
+		c.Trials = append(c.Trials, whole)
+	}
+	c.Active, err = l.ActiveExperiments(ctx)
+	require.NoError(tb, err)
 	c.Prices = everything(tb, func(r store.PageRequest) (store.Page[store.PriceModel], error) { return l.ListPriceModels(ctx, r) })
 	c.Keys = everything(tb, func(r store.PageRequest) (store.Page[store.APIKey], error) { return l.ListAPIKeys(ctx, r) })
 	c.Facts = everything(tb, func(r store.PageRequest) (store.Page[store.Fact], error) { return l.ListFacts(ctx, "", r) })
@@ -142,6 +161,15 @@ func (e Engine) testBackup(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, uint64(store.VersionJump), version)
 		require.NoError(t, restored.Write(t.Context(), work))
+	})
+	t.Run("of version 1", func(t *testing.T) {
+		old, restored := newLab(t, e), newLab(t, e)
+		old.create(t, key("shop", "a"), store.StateEnforced, "x")
+		text := unpack(t, old.backup(t))
+		text = sealAgain(strings.Replace(text, `{"phoenix_store_backup":2,`, `{"phoenix_store_backup":1,`, 1))
+		require.NoError(t, restored.Restore(t.Context(), bytes.NewReader(pack(t, text))))
+		assert.Equal(t, old.log(t), restored.log(t))
+		restored.try(t, experimentKey("a", "b"), "Draft", "x")
 	})
 	t.Run("is of one moment while others write", e.testBackupWhileWriting)
 	t.Run("says when it cannot be written", func(t *testing.T) {

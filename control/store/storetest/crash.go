@@ -57,6 +57,9 @@ func writeOn(ctx context.Context, s store.Store, worker int) error {
 	n, err := progress(ctx, s, worker)
 	for err == nil {
 		n++
+		if err := saveEvidence(ctx, s, worker, n); err != nil {
+			return err
+		}
 		err = s.Write(ctx, func(ctx context.Context, tx store.Tx) error {
 			for _, a := range transaction(worker, n) {
 				if ok, kind := kindOf(a.do(ctx, tx, worker)); !ok {
@@ -209,6 +212,7 @@ func (w *witness) check(t *testing.T, s store.Store) {
 			}
 		}
 		m.compare(t, s)
+		requireEvidence(t, s, worker, present)
 		records += m.records + present
 		versions += m.versions
 	}

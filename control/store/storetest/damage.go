@@ -44,13 +44,15 @@ func (e Engine) testDamagedBackups(t *testing.T) {
 	} {
 		refused(name, pack(t, backup), store.ErrCorrupt)
 	}
-	refused("newer", pack(t, strings.Replace(text, `"phoenix_store_backup":1`, `"phoenix_store_backup":2`, 1)), store.ErrNewerSchema)
+	refused("newer", pack(t, strings.Replace(text, `"phoenix_store_backup":2`, `"phoenix_store_backup":3`, 1)), store.ErrNewerSchema)
 	for _, c := range []struct { // with a new checksum, as somebody would who knows
 		old, new string
 		kind     error
 	}{
 		{`{"fact":`, `{"unknown":1,"fact":`, store.ErrCorrupt},
 		{`{"price_model":{"name":"`, `{"price_model":{"name":"a/`, store.ErrCorrupt},
+		{`{"experiment":{"namespace":"`, `{"experiment":{"namespace":"a/`, store.ErrCorrupt},
+		{`"phase":"Running"`, `"phase":""`, store.ErrCorrupt},
 		{`"policy":{"namespace":"`, `"policy":{"namespace":"x`, store.ErrCorrupt},
 		{`"state":"draft"`, `"state":"dreft"`, store.ErrCorrupt},
 		{`{"head":`, `{"fact":{"key":"first","value":""}}` + "\n" + `{"head":`, store.ErrCorrupt},

@@ -29,6 +29,17 @@ func (e Engine) testBadInput(t *testing.T) {
 			_, err := tx.GetPolicy(ctx, key("a", bad))
 			return err
 		})
+		l.refuses(t, "namespace", func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey(bad, "b"), Phase: "Draft"}, entry("x"))
+			return err
+		})
+		l.refuses(t, "name", func(ctx context.Context, tx store.Tx) error {
+			return tx.DeleteExperiment(ctx, experimentKey("a", bad), store.Any, entry("x"))
+		})
+		l.refuses(t, "phase", func(ctx context.Context, tx store.Tx) error {
+			_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey("a", "b"), Phase: bad}, entry("x"))
+			return err
+		})
 		l.refuses(t, "name", func(ctx context.Context, tx store.Tx) error {
 			_, err := tx.PutPriceModel(ctx, store.PriceModelUpdate{Name: bad}, entry("x"))
 			return err
@@ -62,6 +73,15 @@ func (e Engine) testBadInput(t *testing.T) {
 		_, err := tx.CreateAPIKey(ctx, store.NewAPIKey{ID: "k"}, entry("x"))
 		return err
 	})
+	for field, u := range map[string]store.ExperimentUpdate{
+		"if": {If: -2}, "spec": {Spec: big}, "state": {State: big}, "evidence": {Evidence: big}, "promoted_policy": {PromotedPolicy: "a\nb"},
+	} {
+		l.refuses(t, field, func(ctx context.Context, tx store.Tx) error {
+			u.ExperimentKey = experimentKey("a", "b")
+			_, err := tx.UpdateExperiment(ctx, u, entry("x"))
+			return err
+		})
+	}
 	t.Run("in entries", l.testBadEntries)
 	t.Run("in queries", l.testBadQueries)
 	l.requireUntouched(t)
@@ -115,7 +135,9 @@ func (l *lab) testBadQueries(t *testing.T) {
 		_, err5 := l.ListFacts(t.Context(), text, store.PageRequest{})
 		_, err6 := l.ListHistoryKeys(t.Context(), text, store.PageRequest{})
 		_, err7 := l.GetHistory(t.Context(), store.HistoryQuery{Kind: text, Step: store.FineStep})
-		for _, err := range []error{err, err2, err3, err4, err5, err6, err7} {
+		_, err8 := l.ListExperiments(t.Context(), store.ExperimentQuery{NamePrefix: text})
+		_, err9 := l.ListExperiments(t.Context(), store.ExperimentQuery{Phases: []string{"Draft", text}})
+		for _, err := range []error{err8, err9, err, err2, err3, err4, err5, err6, err7} {
 			require.ErrorIs(t, err, store.ErrInvalid, "%q", text)
 		}
 	}

@@ -35,11 +35,12 @@ func transaction(worker, n int) []action {
 	actions := make([]action, 1+r.IntN(4))
 	kinds := []string{
 		"create", "create", "create", "update", "update", "update", "rollback", "delete", "fact", "forget", "price", "unprice", "refuse",
+		"try", "try", "start", "promote", "promote", "abandon",
 	}
 	states := []store.PolicyState{store.StateDraft, store.StatePreview, store.StateEnforced, store.StateDisabled}
 	for i := range actions {
 		actions[i] = action{
-			kind: kinds[r.IntN(len(kinds))], name: strconv.Itoa(r.IntN(6)), spec: strconv.Itoa(r.IntN(3)), state: states[r.IntN(4)],
+			kind: kinds[r.IntN(len(kinds))], name: strconv.Itoa(r.IntN(ownNames)), spec: strconv.Itoa(r.IntN(3)), state: states[r.IntN(4)],
 			to: store.Revision(1 + r.IntN(4)),
 		}
 		if r.IntN(5) == 0 {
@@ -49,12 +50,19 @@ func transaction(worker, n int) []action {
 	return actions
 }
 
+// ownNames is how many names a worker has.
+const ownNames = 6
+
 func namespace(worker int) string { return "w" + strconv.Itoa(worker) }
 
 // do does the action. It may fail with ErrNotFound, ErrExists, ErrConflict and
 // ErrInvalid.
 func (a action) do(ctx context.Context, tx store.Tx, worker int) error {
 	e := store.Entry{Principal: namespace(worker), Action: a.kind, Detail: map[string]string{"spec": a.spec}}
+	switch a.kind {
+	case "try", "start", "promote", "abandon":
+		return a.doExperiment(ctx, tx, worker, e)
+	}
 	k := key(namespace(worker), a.name)
 	name := namespace(worker) + "." + a.name
 	present, err := tx.GetPolicy(ctx, k)
@@ -105,12 +113,16 @@ type model struct {
 	worker        int
 	policies      map[string][]store.PolicyRevision
 	facts, prices map[string]string
+	trials        map[string]trial
 	records       int
 	versions      int
 }
 
 func newModel(worker int) *model {
-	return &model{worker: worker, policies: map[string][]store.PolicyRevision{}, facts: map[string]string{}, prices: map[string]string{}}
+	return &model{
+		worker: worker, policies: map[string][]store.PolicyRevision{}, facts: map[string]string{}, prices: map[string]string{},
+		trials: map[string]trial{},
+	}
 }
 
 // expect does the action in the model and returns how the real one has to fail.
@@ -137,6 +149,8 @@ func (m *model) change(a action) error {
 		return take(m.prices, a.name)
 	case "create", "update", "rollback", "delete":
 		return m.changePolicy(a)
+	case "try", "start", "promote", "abandon":
+		return m.changeExperiment(a)
 	}
 	return nil
 }
@@ -187,13 +201,14 @@ func (m *model) changePolicy(a action) error {
 // compare requires that the store holds what the model holds, no more.
 func (m *model) compare(t require.TestingT, s store.Store) {
 	ctx := context.Background()
+	m.compareExperiments(t, s)
 	page, err := s.ListPolicies(ctx, store.PolicyQuery{Namespaces: []string{namespace(m.worker)}, PageRequest: store.PageRequest{Size: 1000}})
 	require.NoError(t, err)
 	present := map[string]store.Policy{}
 	for _, p := range page.Items {
 		present[p.Name] = p
 	}
-	for name := range 6 {
+	for name := range ownNames {
 		want := m.policies[strconv.Itoa(name)]
 		got, err := s.ListPolicyRevisions(ctx, key(namespace(m.worker), strconv.Itoa(name)), store.PageRequest{Size: 1000})
 		require.NoError(t, err)
@@ -220,7 +235,7 @@ func (m *model) compare(t require.TestingT, s store.Store) {
 		got[f.Key[len(namespace(m.worker))+1:]] = string(f.Value)
 	}
 	require.Equal(t, m.facts, got)
-	for name := range 6 {
+	for name := range ownNames {
 		want, there := m.prices[strconv.Itoa(name)]
 		price, err := s.GetPriceModel(ctx, fmt.Sprintf("%s.%d", namespace(m.worker), name))
 		if !there {

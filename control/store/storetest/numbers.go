@@ -81,6 +81,7 @@ func Numbers(t *testing.T, e Engine) {
 	})
 	t.Logf("policies in force: %s", took)
 	require.Less(t, took, 200*time.Millisecond)
+	numbersOfStates(t, e)
 }
 
 func median(n int, run func()) time.Duration {
@@ -132,6 +133,23 @@ func Bench(b *testing.B, e Engine) {
 				}
 			}
 			_, err := l.AppendSamples(ctx, samples)
+			fatal(b, err)
+		}
+	})
+	states, looks := l.runMany(b), 0
+	b.Run("save 10,000 states", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			looks++
+			look(states, looks)
+			b.StartTimer()
+			_, err := l.SaveExperimentStates(ctx, states)
+			fatal(b, err)
+		}
+	})
+	b.Run("active experiments", func(b *testing.B) {
+		for b.Loop() {
+			_, err := l.ActiveExperiments(ctx)
 			fatal(b, err)
 		}
 	})

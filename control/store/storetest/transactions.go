@@ -32,7 +32,8 @@ func work(ctx context.Context, tx store.Tx) error {
 	_, err4 := tx.CreateAPIKey(ctx, store.NewAPIKey{ID: "k", Hash: store.SumSHA256(nil)}, entry("4"))
 	_, err5 := tx.SetKillSwitch(ctx, store.KillSwitchUpdate{On: true}, entry("5"))
 	_, err6 := tx.AppendAudit(ctx, entry("6"))
-	return errors.Join(err, err2, err3, err4, err5, err6, saveResponse("r", Start.Add(time.Hour))(ctx, tx))
+	_, err7 := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey("a", "b"), Phase: "Draft"}, entry("7"))
+	return errors.Join(err, err2, err3, err4, err5, err6, err7, saveResponse("r", Start.Add(time.Hour))(ctx, tx))
 }
 
 func (l *lab) requireUntouched(tb testing.TB) {
@@ -57,7 +58,7 @@ func (e Engine) testTransactions(t *testing.T) {
 			})
 		})
 		l.requireUntouched(t)
-		require.Len(t, l.log(t), 6)
+		require.Len(t, l.log(t), 7)
 	})
 	t.Run("it sees its own writes, others do not", e.testIsolation)
 	t.Run("within another one it is refused", func(t *testing.T) {
@@ -102,7 +103,11 @@ func (e Engine) testIsolation(t *testing.T) {
 		require.NoError(t, err)
 		page, err := tx.ListAudit(ctx, store.AuditQuery{})
 		require.NoError(t, err)
-		require.Len(t, page.Items, 6)
+		require.Len(t, page.Items, 7)
+		_, err = tx.GetExperiment(ctx, experimentKey("a", "b"))
+		require.NoError(t, err)
+		_, err = l.GetExperiment(ctx, experimentKey("a", "b"))
+		require.ErrorIs(t, err, store.ErrNotFound)
 		_, err = l.GetPolicy(ctx, key("a", "b"))
 		require.ErrorIs(t, err, store.ErrNotFound)
 		_, err = l.GetFact(ctx, "f")
