@@ -29,6 +29,7 @@ import (
 	hostmetricsreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver"
 	prometheusreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver"
 	statsdreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/statsdreceiver"
+	abrouterconnector "github.com/phoenix-platform/phoenix/connector/abrouterconnector"
 	phoenixcontrolextension "github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension"
 	cardinalityprocessor "github.com/phoenix-platform/phoenix/processor/cardinalityprocessor"
 	tagconsolidationprocessor "github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor"
@@ -176,6 +177,7 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
+		abrouterconnector.NewFactory(),
 		forwardconnector.NewFactory(),
 		spanmetricsconnector.NewFactory(),
 	)
@@ -183,6 +185,7 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ConnectorModules = makeModulesMap(factories.Connectors, map[component.Type]string{
+		abrouterconnector.NewFactory().Type():    "github.com/phoenix-platform/phoenix v0.0.0",
 		forwardconnector.NewFactory().Type():     "go.opentelemetry.io/collector/connector/forwardconnector v0.159.0",
 		spanmetricsconnector.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector v0.159.0",
 	})

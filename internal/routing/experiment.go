@@ -67,14 +67,16 @@ type Experiment struct {
 	order int // place in the table: the lowest wins
 }
 
-// check says what is wrong.
+// check says all that is wrong.
 func (e *Experiment) check() error {
 	var errs error
-	add := func(format string, args ...any) { errs = errors.Join(errs, fmt.Errorf(format, args...)) }
+	add := func(format string, args ...any) {
+		errs = errors.Join(errs, fmt.Errorf("experiment %q: %w", e.ID, fmt.Errorf(format, args...)))
+	}
 	if e.ID == "" {
 		add("id: must not be empty")
 	}
-	for level, conditions := range map[Level][]Attribute{LevelResource: e.Resource, LevelPoint: e.Point} {
+	scope := func(level Level, conditions []Attribute) {
 		for i, c := range conditions {
 			if c.Key == "" {
 				add("scope: a key of the %s is empty", level)
@@ -84,6 +86,8 @@ func (e *Experiment) check() error {
 			}
 		}
 	}
+	scope(LevelResource, e.Resource)
+	scope(LevelPoint, e.Point)
 	switch e.Unit {
 	case UnitNone, UnitResource, UnitSeries, UnitTrace:
 	case UnitAttribute:
@@ -98,10 +102,7 @@ func (e *Experiment) check() error {
 	default:
 		add("unit: must be %s, %s, %s or %s, got %q", UnitResource, UnitSeries, UnitAttribute, UnitTrace, e.Unit)
 	}
-	if errs != nil {
-		return fmt.Errorf("experiment %q: %w", e.ID, errs)
-	}
-	return nil
+	return errs
 }
 
 // sorted returns the conditions in the order of their keys.

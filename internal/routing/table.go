@@ -30,7 +30,7 @@ type leaf struct {
 // Compile makes a table. It reports all mistakes at once.
 func Compile(experiments []Experiment) (*Table, error) {
 	t := &Table{experiments: slices.Clone(experiments)}
-	slices.SortFunc(t.experiments, before)
+	slices.SortStableFunc(t.experiments, before)
 	var errs error
 	ids := make(map[string]struct{}, len(t.experiments))
 	for i := range t.experiments {

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/internal/backend"
 	"github.com/phoenix-platform/phoenix/internal/cardinality"
 	"github.com/phoenix-platform/phoenix/internal/match"
@@ -23,6 +24,10 @@ type Config struct {
 	// counted, and that may look at metrics. Default: none, the processor works
 	// alone.
 	Control *component.ID `mapstructure:"control"`
+	// Arm says of which arm of experiments this is the end: baseline or candidate.
+	// What leaves it is told the control plane for each experiment. Needs Control.
+	// Default: of none.
+	Arm string `mapstructure:"arm"`
 	// Window is after how long a series that sends nothing is forgotten.
 	// Default: 10m.
 	Window time.Duration `mapstructure:"window"`
@@ -113,6 +118,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Top < 0 || c.Top > maxTop {
 		add("top: must be between 0 and %d, got %d", maxTop, c.Top)
+	}
+	if c.Arm != "" && c.Arm != string(policy.ArmBaseline) && c.Arm != string(policy.ArmCandidate) {
+		add("arm: must be %s or %s, got %q", policy.ArmBaseline, policy.ArmCandidate, c.Arm)
+	} else if c.Arm != "" && c.Control == nil {
+		add("arm: needs control, which knows the experiments")
 	}
 	return errors.Join(errs, c.validateLimits(), c.Backend.validate())
 }

@@ -36,6 +36,7 @@ type measurement struct {
 	points    atomic.Uint64
 	latest    atomic.Pointer[findings]
 	tap       tapped
+	arm       armed
 	instances int // made
 	started   int // started and not shut down
 
@@ -106,9 +107,19 @@ func (m *measurement) start(ctx context.Context, host component.Host) error {
 		m.telemetry.Shutdown()
 		return err
 	}
+	if err = m.startArm(host); err != nil {
+		if m.unregister != nil {
+			m.unregister()
+		}
+		m.telemetry.Shutdown()
+		return err
+	}
 	m.tap.Tap = m.findTap(host)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.running.Go(func() { m.run(ctx) })
+	if m.arm.name != "" {
+		m.running.Go(func() { m.arm.run(ctx) })
+	}
 	return nil
 }
 
@@ -149,6 +160,7 @@ func (m *measurement) shutdown() {
 		m.unregister()
 		m.unregister = nil
 	}
+	m.arm.unregister()
 	m.stop()
 	m.running.Wait()
 	m.telemetry.Shutdown()
@@ -156,7 +168,7 @@ func (m *measurement) shutdown() {
 
 // run closes sub-windows and analyses, beside the data path.
 func (m *measurement) run(ctx context.Context) {
-	subWindow := m.config.Window / time.Duration(m.config.SubWindows)
+	subWindow := m.subWindow()
 	rotation := time.NewTicker(subWindow)
 	defer rotation.Stop()
 	analysis := time.NewTicker(min(subWindow, analysisInterval))
@@ -171,6 +183,11 @@ func (m *measurement) run(ctx context.Context) {
 			m.analyse(ctx, now)
 		}
 	}
+}
+
+// subWindow is the step by which the window moves.
+func (m *measurement) subWindow() time.Duration {
+	return m.config.Window / time.Duration(m.config.SubWindows)
 }
 
 // analyse looks at all metrics, for limits and telemetry.
