@@ -36,8 +36,11 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 	dir := &e.directory[e.part(p.Input)]
 	dir.mu.Lock()
 	defer dir.mu.Unlock()
-	since, watched := e.watches.activation(p.Rule)
-	in := carried{since: since}
+	watches, watched := e.watches.activation(p.Rule)
+	if !watched && e.watches.hasMoved(p.Rule) {
+		return Outcome{Happened: RuleMoved}, true
+	}
+	in, since := carried{since: watches}, watches
 	if !watched {
 		since = p.Now
 	}
@@ -80,10 +83,13 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 	}
 	dir.places.add(p.Input.tag(), at)
 	out.Happened |= happened
-	if found {
-		out.Happened |= Moved
-	} else {
+	switch {
+	case !found:
 		out.Happened |= NewInput
+	case in.anew:
+		out.Happened |= Moved | Anew
+	default:
+		out.Happened |= Moved
 	}
 	return out, true
 }
@@ -98,7 +104,7 @@ func (e *Engine) admit(p *Point, d Describer) (out Outcome, room bool) {
 //
 // One that begins anew was counted until its last point.
 func (e *Engine) watch(dir *directory, p *Point, o *output, in *carried, since uint64) spatial.Watch {
-	w := spatial.Watch{Activation: since, Horizon: max(in.until, dir.gone.until(p.Input.mark()))}
+	w := spatial.Watch{Activation: max(since, p.Since), Horizon: max(in.until, dir.gone.until(p.Input.mark()))}
 	if e.crash > 0 && o.start > e.complete && o.start != since {
 		w.Horizon = max(w.Horizon, e.crash)
 	}
@@ -220,37 +226,52 @@ func (e *Engine) end(p *Point) Outcome {
 	dir := &e.directory[e.part(p.Input)]
 	dir.mu.Lock()
 	defer dir.mu.Unlock()
-	out := Outcome{Verdict: spatial.Accepted}
-	dir.places.find(p.Input.tag(), func(shard int) bool {
+	out := Outcome{Verdict: spatial.Accepted, Happened: Unknown}
+	if !e.visit(dir, p.Kind.class(), p.Input, func(s *shard, at *cursor) { out = s.end(at, p) }) && e.watches.hasMoved(p.Rule) {
+		out.Happened = RuleMoved
+	}
+	return out
+}
+
+// visit finds an input and visits it under the lock of its shard. The lock of its
+// directory is held. It returns false if there is none.
+func (e *Engine) visit(dir *directory, c class, key Key, visit func(*shard, *cursor)) (found bool) {
+	dir.places.find(key.tag(), func(shard int) bool {
 		s := &e.shards[shard]
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		at, known := s.find(p.Kind.class(), p.Input)
-		if known == nil {
+		at, remove := s.find(c, key)
+		if remove == nil {
 			return false
 		}
-		out = s.end(&at, p)
+		found = true
+		visit(s, &at)
 		return true
 	})
-	return out
+	return found
 }
 
 func (s *shard) end(at *cursor, p *Point) Outcome {
 	*at.to &^= restored
+	happened := Event(0)
+	if *at.to&taken != 0 {
+		*at.to &^= taken
+		happened = Taken
+	}
 	o := s.target(*at.to)
 	if o != nil && *at.to&ended == 0 {
 		o.arrived(false)
 	}
 	switch time := p.Sum.Time; {
 	case *at.to&ended != 0:
-		return Outcome{Verdict: spatial.Duplicate}
+		return Outcome{Verdict: spatial.Duplicate, Happened: happened}
 	case time < at.time():
-		return Outcome{Verdict: spatial.Late}
+		return Outcome{Verdict: spatial.Late, Happened: happened}
 	default:
 		at.end(time)
 		*at.seen = max(*at.seen, secondsOf(p.Now))
 		s.left(*at.to)
 		*at.to |= ended
-		return Outcome{Verdict: spatial.Accepted, Happened: Ended}
+		return Outcome{Verdict: spatial.Accepted, Happened: Ended | happened}
 	}
 }

@@ -56,7 +56,7 @@ func (e *Engine) RestoreBase(b *Base, now uint64) bool {
 		e.drop(&b.Input, now)
 		return false
 	}
-	return e.adopt(&b.Input, restored, now)
+	return e.adopt(&b.Input, restored, secondsOf(now))
 }
 
 // knows says whether an input is there, in this state or a later one.

@@ -13,13 +13,13 @@ func (s *shard) feedSum(e *entry[spatial.SumInput], o *output, p *Point, w spati
 		return out
 	}
 	fresh := !v.Ignored()
-	s.note(&e.to, &e.seen, o, p.Now, fresh)
+	out.Happened = s.note(&e.to, &e.seen, o, p.Now, fresh)
 	o.arrived(fresh)
 	switch {
 	case v.Counted():
 		out.Increment = increment.Float()
 		if o.total.Add(increment) {
-			out.Happened = PastInteger
+			out.Happened |= PastInteger
 		}
 	case v.Baseline() && p.Sum.Value.IsDouble():
 		o.total.Add(spatial.Double(0)) // the kind of its values shows from the start
@@ -41,9 +41,9 @@ func (s *shard) feedLevel(e *entry[spatial.Latest], o *output, p *Point) Outcome
 		return Outcome{Verdict: v}
 	}
 	fresh := !v.Ignored()
-	s.note(&e.to, &e.seen, o, p.Now, fresh)
+	happened := s.note(&e.to, &e.seen, o, p.Now, fresh)
 	o.arrived(fresh)
-	return Outcome{Verdict: v}
+	return Outcome{Verdict: v, Happened: happened}
 }
 
 // feedDelta adds a delta up. A point with the times of the last one is the last
@@ -67,7 +67,7 @@ func (s *shard) feedDelta(e *entry[spatial.Span], o *output, p *Point) Outcome {
 		}
 		o.began(span.Start)
 	}
-	s.note(&e.to, &e.seen, o, p.Now, newer)
+	out.Happened |= s.note(&e.to, &e.seen, o, p.Now, newer)
 	o.arrived(out.Verdict == spatial.Accepted)
 	if newer {
 		e.last = span
@@ -108,7 +108,7 @@ func (s *shard) feedHistogram(e *entry[spatial.HistogramInput], o *output, p *Po
 	if !v.Ignored() {
 		o = s.addIncrement(&e.to, o, p, &out)
 	}
-	s.note(&e.to, &e.seen, o, p.Now, !v.Ignored())
+	out.Happened |= s.note(&e.to, &e.seen, o, p.Now, !v.Ignored())
 	o.arrived(!v.Ignored())
 	return out
 }
@@ -192,7 +192,7 @@ func (s *shard) feedExponential(e *entry[spatial.ExponentialInput], o *output, p
 	if v.Refused() {
 		return out
 	}
-	s.note(&e.to, &e.seen, o, p.Now, !v.Ignored())
+	out.Happened |= s.note(&e.to, &e.seen, o, p.Now, !v.Ignored())
 	o.arrived(!v.Ignored())
 	if v.Counted() && s.growth.Point().Count > 0 { // see addIncrement
 		if bad := o.exponential.Merge(s.growth); bad.Refused() {

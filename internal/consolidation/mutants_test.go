@@ -18,7 +18,7 @@ type mutant struct {
 }
 
 var mutants = []mutant{
-	{"count the whole of what began before the rule", "arrive.go", "Activation: since,", "Activation: 0,"},
+	{"count the whole of what began before the rule", "arrive.go", "Activation: max(since, p.Since),", "Activation: 0,"},
 	{"count the evicted again", "arrive.go", "Horizon: max(in.until, dir.gone.until(p.Input.mark()))", "Horizon: 0"},
 	{"bury nobody", "flush.go", "dir.gone.bury(key.mark(), in.time())", "_ = dir"},
 	{"forget the last value on a move", "arrive.go", "in.sum = *at.sum", "_ = at.sum"},

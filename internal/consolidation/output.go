@@ -20,6 +20,7 @@ type output struct {
 	shown      bool   // something was emitted
 	keepBounds bool   // a rule named the bounds
 	ends       bool   // at this edge
+	begins     bool   // it was taken over and is still to be shown: see Begin
 	hosts      bool   // there was a guest
 	grace      uint32 // seconds until which a restart keeps it without inputs
 	// live inputs have not ended. credit is points in minus values out: what a

@@ -17,6 +17,9 @@ type Point struct {
 	// Now is the time of arrival. It decides who is stale; times within points
 	// come from other clocks.
 	Now uint64
+	// Since is until when a new input may have gone elsewhere: one that began before
+	// counts from its first point on.
+	Since uint64
 
 	// Sum is the value of a sum or a gauge.
 	Sum spatial.SumPoint
@@ -26,6 +29,9 @@ type Point struct {
 	// Exponential is the value of an exponential histogram.
 	Exponential *spatial.ExponentialPoint
 }
+
+// Span is the time that the point is about.
+func (p *Point) Span() spatial.Span { return p.span() }
 
 func (p *Point) span() spatial.Span {
 	if !p.Stale {
@@ -129,6 +135,17 @@ const (
 	Ended
 	// LateDelta is a delta older than the last one: it counts, in this interval.
 	LateDelta
+	// Anew means that an input, which is known, passed before its rule began: the
+	// point is its base line. It is Moved, too.
+	Anew
+	// Taken means that it is the first point of an input that passed until it was
+	// taken over: see InputState.Passed.
+	Taken
+	// Unknown means that a stale marker ended an input that is not known.
+	Unknown
+	// RuleMoved means that the rule went on in another engine, which has to be fed:
+	// see Release.
+	RuleMoved
 )
 
 // Outcome says what became of a point.

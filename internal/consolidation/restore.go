@@ -20,7 +20,7 @@ func (e *Engine) Restore(part *Part, now uint64) (refused int) {
 		e.restoreOutput(&part.Outputs[i], now)
 	}
 	for i := range part.Inputs {
-		if !e.adopt(&part.Inputs[i], restored, now) {
+		if !e.adopt(&part.Inputs[i], restored, secondsOf(now)) {
 			refused++
 		}
 	}
@@ -99,10 +99,11 @@ func (o *output) floorAt(h *spatial.HistogramPoint, x *spatial.ExponentialPoint)
 func (e *Engine) Adopt(in *InputState, now uint64) bool {
 	free := *in
 	free.Rule, free.Variant = 0, e.watches.now(now)
-	return e.adopt(&free, 0, now)
+	return e.adopt(&free, 0, secondsOf(now))
 }
 
-func (e *Engine) adopt(in *InputState, flag uint32, now uint64) bool {
+// adopt enters an input with a flag, that was seen last at a time in seconds.
+func (e *Engine) adopt(in *InputState, flag, seen uint32) bool {
 	c := in.Kind.class()
 	dir := &e.directory[e.part(in.Key)]
 	dir.mu.Lock()
@@ -135,7 +136,7 @@ func (e *Engine) adopt(in *InputState, flag uint32, now uint64) bool {
 	if in.Overflow {
 		to |= overflow
 	}
-	if !s.restoreInput(c, in, to, secondsOf(now)) {
+	if !s.restoreInput(c, in, to, seen) {
 		e.release(to)
 		return false
 	}

@@ -31,7 +31,7 @@ func TestARuleThatReturnsCountsFromItsReturn(t *testing.T) {
 	// What came meanwhile passed..
 	l.is(spatial.Late, "old", "out", 11, 14, 9)
 	l.is(spatial.Duplicate, "old", "out", 11, 15, 10)
-	require.Equal(t, c.NewOutput|c.Moved, l.is(spatial.BaselineOldStart, "old", "out", 11, 32, 18).Happened)
+	require.Equal(t, c.NewOutput|c.Moved|c.Anew, l.is(spatial.BaselineOldStart, "old", "out", 11, 32, 18).Happened)
 	l.is(spatial.First, "again", "out", 31.5, 32, 3)
 	l.rule = 9
 	l.is(spatial.Increased, "other", "static", 1, 32, 9)

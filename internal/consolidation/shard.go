@@ -145,16 +145,20 @@ func (s *shard) feedKnown(p *Point) (Outcome, bool) {
 }
 
 // note enters that a point of an input came: newer than all before, or not.
-func (s *shard) note(to, seen *uint32, o *output, now uint64, newer bool) {
+func (s *shard) note(to, seen *uint32, o *output, now uint64, newer bool) (happened Event) {
 	*seen = max(*seen, secondsOf(now))
-	if *to&(ended|restored) == 0 {
-		return
+	if *to&(ended|restored|taken) == 0 {
+		return 0
 	}
-	*to &^= restored
+	if *to&taken != 0 {
+		happened = Taken
+	}
+	*to &^= restored | taken
 	if newer && *to&ended != 0 {
 		*to &^= ended
 		o.live++
 	}
+	return happened
 }
 
 // left takes an input away from its output. A level is another one then.

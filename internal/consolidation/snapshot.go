@@ -28,6 +28,10 @@ type InputState struct {
 	Sum         spatial.SumPoint
 	Histogram   *spatial.HistogramPoint
 	Exponential *spatial.ExponentialPoint
+
+	// These are part of a Handover only. Awaited inputs sent nothing since a
+	// restart. Passed ones went on as they were until they were taken over.
+	Awaited, Passed bool
 }
 
 // OutputState is all that is remembered of one output.
@@ -52,6 +56,12 @@ type OutputState struct {
 	Behind           bool
 	HistogramFloor   spatial.HistogramPoint
 	ExponentialFloor spatial.ExponentialPoint
+
+	// These are part of a Handover only. Begins says that nobody downstream knows the
+	// output as it is called now, Passed that what it counted passed as well.
+	Begins, Passed bool
+	// whole is the output itself: sums of doubles know more than their value.
+	whole *output
 }
 
 // Tombstone says until when a stream was counted that is forgotten.

@@ -18,9 +18,11 @@ const (
 	restored = 1 << 30
 	// overflow inputs stand for those without room.
 	overflow = 1 << 29
+	// taken inputs have sent nothing since they were taken over, and passed before.
+	taken = 1 << 28
 
-	flags   = ended | restored | overflow
-	refMask = overflow - 1
+	flags   = ended | restored | overflow | taken
+	refMask = taken - 1
 )
 
 // table holds the inputs of one class in one shard.

@@ -27,6 +27,7 @@ type watches struct {
 	current  uint32              // this number
 	waiting  map[RuleID]uint32   // releases
 	strays   map[RuleID]struct{} // rules of outputs that were made when the rule was gone
+	moved    map[RuleID]struct{} // rules that went on in another engine
 }
 
 // release is that of the inputs that were let go together.
@@ -39,7 +40,7 @@ type release struct {
 
 const (
 	// limbo is the first number that is not that of an output but of a release.
-	limbo = 1 << 28
+	limbo = 1 << 27
 	// anyRule is until of a release that waits.
 	anyRule = math.MaxUint64
 )
@@ -56,6 +57,7 @@ func (w *watches) watch(rule RuleID, now uint64) uint64 {
 	}
 	w.raise(now)
 	w.since[rule], w.latest = now, max(w.latest, now)
+	delete(w.moved, rule)
 	return now
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -57,14 +58,8 @@ func compileAs(id consolidation.RuleID, p *policy.Rule, s *compileSettings) (*ru
 	if p.Buckets != nil {
 		r.keepBounds = p.Buckets.KeepBounds
 	}
-	if p.Experiment != nil {
-		for key, value := range p.Experiment.Scope {
-			ref, err := policy.ParseAttributeRef(key)
-			if err != nil {
-				return nil, fmt.Errorf("experiment.scope: %w", err)
-			}
-			r.scope = append(r.scope, scopeCondition{levels: levels(ref.Level, allLevels), key: ref.Key, value: value})
-		}
+	if err := r.compileScope(p.Experiment); err != nil {
+		return nil, err
 	}
 	if err := r.compilePlan(p, s); err != nil {
 		return nil, err
@@ -144,6 +139,32 @@ func compileConditions(path string, list []policy.Condition) ([]condition, error
 	return compiled, nil
 }
 
+// compileScope compiles the equalities by which the points of an experiment are
+// found. Those of one level are conditions as others, by which rules are indexed.
+func (r *rule) compileScope(e *policy.Experiment) error {
+	if e == nil {
+		return nil
+	}
+	r.experiment = e.ID
+	for _, key := range slices.Sorted(maps.Keys(e.Scope)) {
+		parsed, err := policy.ParseAttributeRef(key)
+		if err != nil {
+			return fmt.Errorf("experiment.scope: %w", err)
+		}
+		ref, value := relabel.Ref{Levels: levels(parsed.Level, allLevels), Key: parsed.Key}, e.Scope[key]
+		r.scopeRefs = append(r.scopeRefs, ref)
+		switch equal := (condition{key: ref.Key, literal: true, text: value}); ref.Levels {
+		case relabel.OnResource:
+			r.resource = append(r.resource, equal)
+		case relabel.OnPoint:
+			r.point = append(r.point, equal)
+		default:
+			r.scope = append(r.scope, scopeCondition{levels: ref.Levels, key: ref.Key, value: value})
+		}
+	}
+	return nil
+}
+
 // compilePlan compiles what happens to attributes.
 func (r *rule) compilePlan(p *policy.Rule, s *compileSettings) error {
 	settings, err := planSettings(p, s)
@@ -164,9 +185,7 @@ func (r *rule) compilePlan(p *policy.Rule, s *compileSettings) error {
 				return fmt.Errorf("limit.fold: %w", err)
 			}
 		}
-		for _, c := range r.scope {
-			f.Protect = append(slices.Clip(f.Protect), relabel.Ref{Levels: c.levels, Key: c.key})
-		}
+		f.Protect = slices.Concat(f.Protect, r.scopeRefs)
 		g.Folder = f
 	}
 	r.fast = r.plan.DropOnly() && g.Folder == nil

@@ -61,6 +61,11 @@ type consolidator struct {
 	free feeders
 	edge uint64 // of the latest flush
 
+	exchange *exchange // nil: there is nobody else
+	// turning is held by whoever acts at an edge, or takes over what is here.
+	turning   sync.Mutex
+	departing departing
+
 	stop    chan struct{}
 	running sync.WaitGroup
 }
@@ -104,6 +109,7 @@ func (c *consolidator) begin(ctx context.Context, host component.Host) error {
 	if err := c.openStorage(ctx, host); err != nil {
 		return err
 	}
+	c.recallNames(ctx)
 	// What control has now, or had when the last process ran, is in force before
 	// anything flows, and before state is taken up: rules that are not in force
 	// then end.
@@ -119,21 +125,31 @@ func (c *consolidator) begin(ctx context.Context, host component.Host) error {
 	if err := c.openState(ctx); err != nil {
 		return err
 	}
+	c.exchange.agree(ctx, c)
 	c.hasher = series.NewHasher(c.state.identity.Secret)
 	c.batch = c.newBatch()
 	c.free.limit = 2 * runtime.GOMAXPROCS(0)
 	c.free.make = func() *feeder {
-		return &feeder{engine: c.engine, table: c.table, hasher: c.hasher, exemplars: &c.exemplars, kinds: &c.kinds}
+		return &feeder{
+			engine: c.engine, table: c.table, hasher: c.hasher, exemplars: &c.exemplars, kinds: &c.kinds,
+			interval: uint64(c.config.Interval), //nolint:gosec // positive
+		}
 	}
 	c.rules.Load().past.since = max(c.state.began, c.engine.Settle()+1)
 	c.endOrphans(ctx)
 	c.watch(c.rules.Load())
+	c.departing.restored(c.state.orphans)
+	begin, known := c.begun()
+	taken := c.take(ctx, begin, known, max(nanos(c.clock()), c.edge+uint64(time.Millisecond)), false)
 	if c.state.store != nil {
 		// From here on the state is that of this process, also if it ends at once.
 		if err := c.writeState(ctx); err != nil {
+			taken.abandon()
 			return err
 		}
 	}
+	taken.finish(ctx)
+	c.exchange.join(c)
 	c.warn(c.rules.Load(), nil)
 	c.warnOverlaps(c.config.Rules)
 	return c.observe()
@@ -156,6 +172,7 @@ func (c *consolidator) newBatch() *stream.Batch {
 // shutdown stops time and ends.
 func (c *consolidator) shutdown(ctx context.Context) error {
 	defer c.telemetry.Shutdown()
+	c.exchange.leave(c)
 	if c.stop == nil {
 		return nil
 	}
@@ -169,6 +186,8 @@ func (c *consolidator) shutdown(ctx context.Context) error {
 
 // end emits what has come since the last edge and writes the state.
 func (c *consolidator) end(ctx context.Context) error {
+	c.turning.Lock()
+	defer c.turning.Unlock()
 	// Also if the clock was set back: databases keep milliseconds.
 	c.flush(ctx, max(nanos(c.clock()), c.edge+uint64(time.Millisecond)))
 	return c.closeState(ctx)

@@ -27,6 +27,8 @@ func NewFactory() processor.Factory {
 // to one: two instances of an id, in two pipelines, would write the same outputs
 // and the same state.
 type running struct {
+	exchange exchange
+
 	mu  sync.Mutex
 	ids map[component.ID]bool
 }
@@ -58,6 +60,7 @@ func (r *running) create(
 	if err != nil {
 		return nil, err
 	}
+	c.exchange = &r.exchange
 	started := false
 	return processorhelper.NewMetrics(ctx, set, cfg, next, c.process,
 		processorhelper.WithCapabilities(consumer.Capabilities{MutatesData: true}),

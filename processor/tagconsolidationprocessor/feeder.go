@@ -21,6 +21,7 @@ type feeder struct {
 	hasher    *series.Hasher
 	exemplars *exemplars
 	kinds     *metricKinds
+	interval  uint64
 
 	set       *ruleset
 	decisions map[metricName]*decision
@@ -58,6 +59,8 @@ type feeder struct {
 	lane       *lane
 	attributes pcommon.Map
 	buffers    buffers
+	fate       fate
+	endsAt     uint64 // when a point that ends its series does, if that is later than its time
 }
 
 // metricName is by what rules are chosen before attributes are looked at.

@@ -46,7 +46,9 @@ func (c *consolidator) loop() {
 			c.turn(context.Background(), c.edgeBefore(nanos(now)))
 			if now.Sub(checkpoint) >= c.config.Checkpoint || now.Before(checkpoint) {
 				checkpoint = now
+				c.turning.Lock()
 				c.writeCheckpoint(context.Background())
+				c.turning.Unlock()
 			}
 			timer.Reset(c.untilEdge())
 		}
@@ -66,6 +68,8 @@ func (c *consolidator) untilEdge() time.Duration {
 
 // turn ends the interval at an edge and puts pending rules in force.
 func (c *consolidator) turn(ctx context.Context, edge uint64) {
+	c.turning.Lock()
+	defer c.turning.Unlock()
 	c.flush(ctx, edge)
 	c.swap(ctx, edge)
 	c.giveUp(ctx, edge)

@@ -61,6 +61,9 @@ func (c *consolidator) keepAgain(ctx context.Context) {
 func (c *consolidator) save(ctx context.Context) {
 	record, err := encodeKept(&policy.Snapshot{Version: c.kept.unsaved.Version, Rules: c.hot(c.kept.unsaved)})
 	if err == nil {
+		err = c.keepNames(ctx, c.kept.unsaved)
+	}
+	if err == nil {
 		err = c.state.client.Set(ctx, keptKey, record)
 	}
 	if err != nil {
@@ -92,6 +95,7 @@ func (c *consolidator) recall(ctx context.Context) {
 	}
 	if err == nil {
 		err = c.Apply(s)
+		c.departing.promoted = nil // it says nothing of other roles
 	}
 	if err != nil {
 		c.state.unsure = true

@@ -45,6 +45,57 @@ func hotRig(tb testing.TB, n int, tenants bool) *rig {
 	return newRigOf(tb, cfg, machine{controlID: &control{snapshot: otherRules(1, n, tenants)}}, epoch)
 }
 
+// scopedRig has the rules of n running experiments, each for a service of its own
+// and all for one environment.
+func scopedRig(tb testing.TB, n int) *rig {
+	tb.Helper()
+	cfg, err := loadConfig(tb, "control: control\nrole: candidate\n")
+	require.NoError(tb, err)
+	rules := make([]policy.Rule, 0, n)
+	for i := range n {
+		id := fmt.Sprintf("default/experiment-%d", i)
+		rules = append(rules, policy.Rule{
+			Name: id + "/pods", Role: policy.RoleCandidate, Attributes: policy.Attributes{Drop: []string{"pod", "service.instance.id"}},
+			Match: policy.Match{Metric: "http.*"},
+			Experiment: &policy.Experiment{ID: id, Scope: map[string]string{
+				"resource.deployment.environment.name": "production", "resource.service.name": fmt.Sprintf("service-%d", i),
+			}},
+		})
+	}
+	s, err := policy.NewSnapshot(1, rules)
+	require.NoError(tb, err)
+	return newRigOf(tb, cfg, machine{controlID: &control{snapshot: s}}, epoch)
+}
+
+// BenchmarkTenVersusTenThousandExperiments is the same for rules of candidates,
+// which are found by the scope of their experiment.
+func BenchmarkTenVersusTenThousandExperiments(b *testing.B) {
+	var took [2][]float64
+	var rigs [2]*rig
+	template := steadyBatch("http.server.requests")
+	resource := template.ResourceMetrics().At(0).Resource().Attributes()
+	resource.PutStr("deployment.environment.name", "production")
+	resource.PutStr("service.name", "service-7")
+	sender := &steadySender{template: template}
+	for i, n := range []int{10, 10_000} {
+		rigs[i] = scopedRig(b, n)
+		require.Zero(b, rigs[i].send(sender.next()).DataPointCount(), "the rule takes all points")
+	}
+	runtime.GC()
+	for b.Loop() {
+		for i, r := range rigs {
+			md := sender.next()
+			began := time.Now()
+			_, _ = r.c.process(b.Context(), md)
+			took[i] = append(took[i], float64(time.Since(began).Nanoseconds())/benchPoints)
+		}
+	}
+	few, many := median(took[0]), median(took[1])
+	b.ReportMetric(few, "ns/point/10")
+	b.ReportMetric(many, "ns/point/10000")
+	b.ReportMetric(many/few, "ratio")
+}
+
 // steadySender sends the same series again and again, each time a little later.
 type steadySender struct {
 	template pmetric.Metrics

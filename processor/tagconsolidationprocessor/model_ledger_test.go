@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"slices"
 
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/internal/consolidation"
 )
 
@@ -17,6 +18,7 @@ type ledger struct {
 	hasPending           bool
 	activation           map[string]uint64 // since when rules watch, by their keys
 	began                map[string]int    // in which turn they did
+	raw                  map[string]rawRule
 	turns                int
 	past                 []pastRules
 	knows                int // the turn since which past is complete
@@ -41,6 +43,13 @@ type ledger struct {
 	bases    []*baseLine // of new inputs, not journaled yet
 	based    []*baseLine // journaled since saved
 }
+
+// rawRule is a rule that began while data flowed: what it takes may have passed
+// until then, and is seen for some time.
+type rawRule struct{ since, until uint64 }
+
+// seenFor is how long databases show the last value of a series.
+const seenFor = 300e9
 
 // pastRules were in force until a turn.
 type pastRules struct {
@@ -133,25 +142,38 @@ func (l *ledger) input(p *clearPoint) *memory {
 // maxAheadOfNow is how far the time of a point may lie after now.
 const maxAheadOfNow = 600e9
 
-// take says whether a rule takes a point, and lets it count.
-func (l *ledger) take(p *clearPoint) (taken bool) {
+// take says whether a rule takes a point, and lets it count. If it is the first one
+// of a series that was seen until then, it goes on as the end of it, at a time.
+func (l *ledger) take(p *clearPoint) (taken bool, end uint64) {
 	rule := l.rules.of(p)
 	if rule == nil {
 		// A rule that lets summaries pass is not told apart from none.
 		if in := l.input(p); in.last != nil && !p.unspecified && !p.stale && p.kind != consolidation.Summary {
 			in.passed = true
 		}
-		return false
+		return false, 0
 	}
 	unusable := p.time > p.now+maxAheadOfNow || !p.stale && (p.noValue || p.offFrame)
 	switch {
 	case unusable:
 	case p.stale:
+		known := l.input(p).last != nil
 		l.end(p)
+		return known || p.now >= l.raw[rule.key].until || p.time == 0 || p.start > p.time, 0
 	default:
-		l.feed(rule, p)
+		if l.feed(rule, p) && l.seen(rule, p) {
+			const interval = uint64(propertyInterval)
+			return true, max(p.time, (p.now/interval+1)*interval)
+		}
 	}
-	return true
+	return true, 0
+}
+
+// seen says whether points of a series may have been seen before its rule began.
+func (l *ledger) seen(rule *knownRule, p *clearPoint) bool {
+	raw := l.raw[rule.key]
+	began := p.start != 0 && p.start < p.time && p.start >= raw.since
+	return p.now < raw.until && !began
 }
 
 // end takes a stale marker: the input counts no more, and is remembered.
@@ -189,14 +211,16 @@ func (l *ledger) leave(in *memory) {
 	}
 }
 
-func (l *ledger) feed(rule *knownRule, p *clearPoint) {
+// feed lets a point count, and says whether it is the first one of its input.
+func (l *ledger) feed(rule *knownRule, p *clearPoint) (first bool) {
 	in := l.input(p)
 	if l.interrupted(rule, in, p) && !isDelta(p.kind) && !l.renew(in, p) {
-		return
+		return false
 	}
 	if in.last == nil && !p.wellFormed() {
-		return
+		return false
 	}
+	first = in.last == nil
 	in.rule, in.freed, in.passed = rule.key, 0, false
 	name := l.rules.output(rule, p)
 	if !l.feeds(in) || in.out.name != name {
@@ -205,7 +229,7 @@ func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 	}
 	grown, verdict := l.growth(rule, in, p)
 	if verdict == refused {
-		return
+		return false
 	}
 	fresh := verdict != duplicate && verdict != late || verdict == late && isDelta(p.kind)
 	if fresh {
@@ -215,7 +239,7 @@ func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 	l.arrives(in.out)
 	in.out.touched = in.out.touched || fresh
 	if verdict == duplicate || verdict == late {
-		return
+		return first
 	}
 	if in.last == nil && verdict == baseline {
 		name := seriesOf(p.labels, p.scope, p)
@@ -223,6 +247,7 @@ func (l *ledger) feed(rule *knownRule, p *clearPoint) {
 	}
 	in.ended = false
 	in.last, in.until = p, p.time
+	return first
 }
 
 // interrupted says whether what an input counted since its last point was, or may
@@ -316,6 +341,11 @@ func (l *ledger) turn(edge, now uint64) []*expected {
 		}
 		l.rules.rules, l.pending, l.hasPending = l.pending, nil, false
 		l.watch(now)
+		for _, r := range l.rules.rules {
+			if r.Mode != policy.ModePreview && !(&clearRules{rules: before}).enforced(r.key) {
+				l.raw[r.key] = rawRule{now, now + seenFor}
+			}
+		}
 		for _, r := range before {
 			if !l.rules.enforced(r.key) {
 				out = append(out, l.retire(r.key, edge)...)
@@ -351,7 +381,7 @@ func (l *ledger) copied() *ledger {
 	out := *l
 	out.saved, out.journal, out.held, out.bases, out.based = nil, nil, nil, nil, nil
 	out.activation, out.began, out.gone = maps.Clone(l.activation), maps.Clone(l.began), maps.Clone(l.gone)
-	out.inputs, out.lives = map[string]*memory{}, map[string]*life{}
+	out.inputs, out.lives, out.raw = map[string]*memory{}, map[string]*life{}, map[string]rawRule{}
 	moved := map[*life]*life{}
 	for key, o := range l.lives {
 		c := *o

@@ -28,7 +28,7 @@ func (j *judge) newLedger(rules []*knownRule) *ledger {
 	return &ledger{
 		staleness: uint64(j.config.Staleness), heartbeat: uint64(j.config.Heartbeat),
 		rules:      clearRules{rules: rules, neverTouch: j.config.NeverTouch, writer: j.config.Writer.name()},
-		activation: map[string]uint64{}, began: map[string]int{}, turns: 1, knows: 1, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}, arrived: j.in,
+		activation: map[string]uint64{}, raw: map[string]rawRule{}, began: map[string]int{}, turns: 1, knows: 1, inputs: map[string]*memory{}, lives: map[string]*life{}, gone: map[string]uint64{}, arrived: j.in,
 	}
 }
 
@@ -94,18 +94,18 @@ func (j *judge) judge(want []*expected, got []*output) {
 }
 
 // judgeBatch demands that of a batch exactly the points passed that no rule
-// takes, byte by byte.
+// takes, byte by byte, and the ends of series that were seen until then.
 func (j *judge) judgeBatch(h *happening) {
-	taken := make([]bool, len(h.points))
+	taken, ends := make([]bool, len(h.points)), make([]uint64, len(h.points))
 	for i, p := range h.points {
-		taken[i] = j.ledger.take(p)
+		taken[i], ends[i] = j.ledger.take(p)
 	}
 	var marshaler pmetric.ProtoMarshaler
-	want, err := marshaler.MarshalMetrics(leftOf(h.sent, func(i int) bool { return taken[i] }))
+	want, err := marshaler.MarshalMetrics(leftOf(h.sent, func(i int) (bool, uint64) { return taken[i], ends[i] }))
 	require.NoError(j.t, err)
 	got, err := marshaler.MarshalMetrics(h.passed)
 	require.NoError(j.t, err)
 	if !bytes.Equal(want, got) {
-		require.Failf(j.t, "passed something else", "of %v\nwant those of %v untouched\ngot %v", h.points, taken, clearPoints(h.passed, h.now))
+		require.Failf(j.t, "passed something else", "of %v\nwant those of %v untouched, ends of %v\ngot %v", h.points, taken, ends, clearPoints(h.passed, h.now))
 	}
 }

@@ -53,6 +53,7 @@ func (f *feeder) begin(attributes pcommon.Map, start, at pcommon.Timestamp, stal
 	}
 	p := &f.point
 	p.Rule, p.Kind, p.Policy, p.Stale, p.Now = l.rule.id, f.kind, l.rule.gauge, stale, f.now
+	p.Since = l.rule.moved.Load()
 	p.Sum = spatial.SumPoint{Span: spatial.Span{Start: uint64(start), Time: uint64(at)}}
 	return true, true
 }
@@ -63,6 +64,9 @@ func (f *feeder) deliver() bool {
 	in, out := l.identify(f, f.attributes)
 	f.point.Input, f.point.Output = consolidation.Key(in), consolidation.Key(out)
 	outcome := f.engine.Feed(&f.point, f)
+	if f.fate = taken; outcome.Happened != 0 && !f.judge(outcome) {
+		return false
+	}
 	l.count(f.point.Stale, outcome)
 	if l.candidate.ranked {
 		l.rank(&f.point, outcome)
@@ -90,7 +94,7 @@ func (f *feeder) number(p pmetric.NumberDataPoint) bool {
 	if f.deliver() {
 		f.exemplars.offer(f.point.Output, p.Exemplars(), f.lane.rule.plan, f.attributes)
 	}
-	return true
+	return f.numberIsTaken(p)
 }
 
 func (f *feeder) histogram(p pmetric.HistogramDataPoint) bool {
@@ -131,7 +135,7 @@ func (f *feeder) histogram(p pmetric.HistogramDataPoint) bool {
 	if f.deliver() {
 		f.exemplars.offer(f.point.Output, p.Exemplars(), f.lane.rule.plan, f.attributes)
 	}
-	return true
+	return f.histogramIsTaken(p)
 }
 
 func (f *feeder) exponential(p pmetric.ExponentialHistogramDataPoint) bool {
@@ -168,7 +172,7 @@ func (f *feeder) exponential(p pmetric.ExponentialHistogramDataPoint) bool {
 	if f.deliver() {
 		f.exemplars.offer(f.point.Output, p.Exemplars(), f.lane.rule.plan, f.attributes)
 	}
-	return true
+	return f.exponentialIsTaken(p)
 }
 
 func (f *feeder) summary(p pmetric.SummaryDataPoint) bool {
@@ -183,7 +187,7 @@ func (f *feeder) summary(p pmetric.SummaryDataPoint) bool {
 	f.buffers.histogram = spatial.SummaryPoint(f.point.Sum.Span, p.Count(), p.Sum())
 	f.point.Histogram = &f.buffers.histogram
 	f.deliver()
-	return true
+	return f.summaryIsTaken(p)
 }
 
 func appendCounts(dst []uint64, s pcommon.UInt64Slice) ([]uint64, bool) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/processor/processorhelper"
 	"pgregory.net/rapid"
@@ -301,13 +302,14 @@ func (w *world) crash(during string) {
 	w.replace()
 }
 
-// leftOf is what of a batch should be left when points are taken.
-func leftOf(md pmetric.Metrics, taken func(i int) bool) pmetric.Metrics {
+// leftOf is what of a batch should be left when points are taken, some of which end
+// their series at a time.
+func leftOf(md pmetric.Metrics, taken func(i int) (bool, uint64)) pmetric.Metrics {
 	i := 0
 	md.ResourceMetrics().RemoveIf(func(rm pmetric.ResourceMetrics) bool {
 		rm.ScopeMetrics().RemoveIf(func(sm pmetric.ScopeMetrics) bool {
 			sm.Metrics().RemoveIf(func(m pmetric.Metric) bool {
-				removePoints(m, func() bool { i++; return taken(i - 1) })
+				removePoints(m, func() (bool, uint64) { i++; return taken(i - 1) })
 				points, _ := walk.Of(m)
 				return points.Len() == 0
 			})
@@ -318,19 +320,42 @@ func leftOf(md pmetric.Metrics, taken func(i int) bool) pmetric.Metrics {
 	return md
 }
 
-func removePoints(m pmetric.Metric, taken func() bool) {
+func removePoints(m pmetric.Metric, taken func() (bool, uint64)) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		m.Gauge().DataPoints().RemoveIf(func(pmetric.NumberDataPoint) bool { return taken() })
+		m.Gauge().DataPoints().RemoveIf(removal(taken, pmetric.NewNumberDataPoint))
 	case pmetric.MetricTypeSum:
-		m.Sum().DataPoints().RemoveIf(func(pmetric.NumberDataPoint) bool { return taken() })
+		m.Sum().DataPoints().RemoveIf(removal(taken, pmetric.NewNumberDataPoint))
 	case pmetric.MetricTypeHistogram:
-		m.Histogram().DataPoints().RemoveIf(func(pmetric.HistogramDataPoint) bool { return taken() })
+		m.Histogram().DataPoints().RemoveIf(removal(taken, pmetric.NewHistogramDataPoint))
 	case pmetric.MetricTypeExponentialHistogram:
-		m.ExponentialHistogram().DataPoints().RemoveIf(func(pmetric.ExponentialHistogramDataPoint) bool { return taken() })
+		m.ExponentialHistogram().DataPoints().RemoveIf(removal(taken, pmetric.NewExponentialHistogramDataPoint))
 	case pmetric.MetricTypeSummary:
-		m.Summary().DataPoints().RemoveIf(func(pmetric.SummaryDataPoint) bool { return taken() })
+		m.Summary().DataPoints().RemoveIf(removal(taken, pmetric.NewSummaryDataPoint))
 	case pmetric.MetricTypeEmpty:
+	}
+}
+
+// anyPoint is what points of all types can do.
+type anyPoint[P any] interface {
+	dataPoint
+	CopyTo(P)
+}
+
+// removal removes what is taken, but for the ends of series.
+func removal[P anyPoint[P]](taken func() (bool, uint64), empty func() P) func(P) bool {
+	return func(p P) bool {
+		removed, ends := taken()
+		if !removed || ends == 0 {
+			return removed
+		}
+		end := empty()
+		p.Attributes().CopyTo(end.Attributes())
+		end.SetStartTimestamp(p.StartTimestamp())
+		end.SetTimestamp(pcommon.Timestamp(ends))
+		end.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+		end.CopyTo(p)
+		return false
 	}
 }
 

@@ -245,7 +245,7 @@ func TestReadmeVerdicts(t *testing.T) {
 		documented = append(documented, unquote(row[0]))
 		assert.True(t, provedBy(t, "consolidated_points", "verdict", unquote(row[0])), "no script shows %s", row[0])
 	}
-	want := []string{"stale_marker"}
+	want := []string{"stale_marker", "handed_over"}
 	for _, v := range spatial.Verdicts() {
 		if !v.Refused() {
 			want = append(want, v.String())

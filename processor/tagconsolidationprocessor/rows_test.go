@@ -50,6 +50,7 @@ var designRows = []struct{ row, scripts string }{
 	{"killed", "crash_after_checkpoint crash_input_ended crash_delta crash_before_sending crash_levels crash_histogram crash_first_start v12_kill"},
 	{"final flush", "final_flush"},
 	{"rule changes", "rule_change rule_added_first rule_mode_change rule_rollback rule_rollback_shared restart_rule_changed restart_hot_rules restart_control_dead crash_hot_rules"},
+	{"promotion", "promotion_split promotion_mirror promotion_under_way promotion_under_way_mirrored promotion_rolled_back"},
 	{"writer", "writer writer_of_another writer_attribute"},
 	{"never_touch", "never_touch limit_never_touch"},
 	{"scope", "scope_keep scope_drop scope_attribute"},

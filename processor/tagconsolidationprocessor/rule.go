@@ -25,6 +25,7 @@ type rule struct {
 	types           typeSet
 	resource, point []condition
 	scope           []scopeCondition
+	scopeRefs       []relabel.Ref // all attributes of the experiment's scope
 
 	plan *relabel.Plan
 	// fast says that what stays follows from the keys of attributes alone.
@@ -43,6 +44,20 @@ type rule struct {
 	since  atomic.Int64
 	points atomic.Uint64
 	shapes shapes // of a rule that is enforced
+
+	experiment string // it belongs to
+	// mirrored says that its points went to the baseline as well, partial that only a
+	// part of the units was the candidate's. Units that came from the other arm did so
+	// at moved, in nanoseconds of Unix time.
+	mirrored, partial atomic.Bool
+	moved             atomic.Uint64
+	// transfer is set once the rule is handed over.
+	transfer atomic.Pointer[transfer]
+	// raw is until when points of new inputs may follow those that passed: see
+	// markers.go.
+	raw uint64
+	// took is the edge at which the rule was taken over, if it was.
+	took uint64
 }
 
 // begin notes since when the rule sees points.
@@ -107,8 +122,8 @@ func (c *condition) holds(attributes pcommon.Map) bool {
 	return c.pattern.Match(text)
 }
 
-// scopeCondition is an equality of an experiment's scope: the attribute may
-// stand at any of the levels.
+// scopeCondition is an equality of an experiment's scope that may hold at any of
+// several levels.
 type scopeCondition struct {
 	levels     relabel.Levels
 	key, value string

@@ -71,6 +71,9 @@ func (c *consolidator) compileSettings() (neverTouch []match.Pattern, settings *
 	if settings.protect, err = refs(c.config.NeverTouch.Attributes, relabel.Bare); err != nil {
 		return nil, nil, fmt.Errorf("never_touch.attributes: %w", err)
 	}
+	if c.config.Role == policy.RoleCandidate { // without the mark it would be taken for the baseline's
+		settings.protect = append(settings.protect, relabel.Ref{Levels: relabel.OnPoint, Key: policy.ArmAttribute})
+	}
 	return neverTouch, settings, nil
 }
 
@@ -169,9 +172,15 @@ func (c *consolidator) Apply(s *policy.Snapshot) error {
 	if c.pending != nil {
 		known = slices.Concat(known, c.pending.rules)
 	}
+	known = slices.DeleteFunc(slices.Clone(known), func(r *rule) bool { return r.transfer.Load() != nil })
 	next, err := c.compile(all, known)
 	if err != nil {
 		return err
+	}
+	c.departing.look(s, c.config.Role, next)
+	c.policyVersion.Store(s.Version)
+	if c.pending == nil && len(c.state.orphans) == 0 && slices.Equal(next.rules, present.rules) {
+		return nil // what changed is about routes
 	}
 	began := nanos(c.clock())
 	var now []*rule
@@ -192,7 +201,6 @@ func (c *consolidator) Apply(s *policy.Snapshot) error {
 	following.past = present.past
 	c.rules.Store(following)
 	c.pending = next
-	c.policyVersion.Store(s.Version)
 	if s.Urgent {
 		select {
 		case c.early <- struct{}{}:
@@ -206,7 +214,8 @@ func (c *consolidator) Apply(s *policy.Snapshot) error {
 // outputs of rules that are gone.
 func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	c.change.Lock()
-	next, old := c.pending, c.rules.Load()
+	old := c.rules.Load()
+	next := c.depart(c.pending, old, edge)
 	if next == nil {
 		c.change.Unlock()
 		return
@@ -215,11 +224,13 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	// A change of its own, also if the clock was set back and nothing was flushed.
 	over := c.engine.Settle()
 	next.past = old.past.followedBy(old, max(nanos(c.clock()), over+1))
+	begin := c.beginning(next, old)
 	c.watch(next)
+	taken := c.take(ctx, begin, nil, edge, true)
 	c.rules.Store(next)
 	c.change.Unlock() // not earlier: Apply begins from the rules that are in force
 	c.warn(next, old)
-	gone := c.orphans(next)
+	gone := c.orphans(next, edge)
 	for _, r := range old.rules {
 		if !r.preview && next.enforced(r.id) == nil {
 			gone = append(gone, r.id)
@@ -227,12 +238,40 @@ func (c *consolidator) swap(ctx context.Context, edge uint64) {
 	}
 	c.retire(ctx, edge, gone)
 	c.writeCheckpoint(ctx) // since when new rules watch is known after a crash, too
+	taken.finish(ctx)
 }
 
-// orphans takes the rules of the restored state that are not in a set.
-func (c *consolidator) orphans(set *ruleset) []consolidation.RuleID {
-	gone := slices.DeleteFunc(c.state.orphans, func(id consolidation.RuleID) bool { return set.enforced(id) != nil })
-	c.state.orphans = nil
+// beginning are the rules of control in a set that were not in force before.
+func (c *consolidator) beginning(next, old *ruleset) []*rule {
+	var list []*rule
+	for _, r := range next.rules {
+		if r.preview || old.enforced(r.id) != nil {
+			continue
+		}
+		r.raw = nanos(c.clock()) + lookback
+		if !r.static {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// orphans takes those rules of the restored state that are not in a set and that
+// nobody is waited for to take over.
+func (c *consolidator) orphans(set *ruleset, edge uint64) (gone []consolidation.RuleID) {
+	c.change.Lock()
+	defer c.change.Unlock()
+	var wait []consolidation.RuleID
+	for _, id := range c.state.orphans {
+		switch {
+		case set.enforced(id) != nil:
+		case c.awaits(id, c.departing.names[id], edge):
+			wait = append(wait, id)
+		default:
+			gone = append(gone, id)
+		}
+	}
+	c.state.orphans = wait
 	return gone
 }
 
@@ -251,16 +290,27 @@ func (c *consolidator) endOrphans(ctx context.Context) {
 		return
 	}
 	out := &emission{c: c, ctx: ctx} // without a journal: a checkpoint follows
-	c.engine.RetireAll(c.orphans(c.rules.Load()), nanos(c.clock()), out.add)
+	now := nanos(c.clock())
+	c.engine.RetireAll(c.orphans(c.rules.Load(), now), now, out.add)
 }
 
-// giveUp ends orphans that no snapshot claimed within a staleness: their inputs
-// are forgotten by now.
+// giveUp ends orphans that no snapshot claimed within a staleness, because their
+// inputs are forgotten by now, and those that nobody came for.
 func (c *consolidator) giveUp(ctx context.Context, edge uint64) {
-	if len(c.state.orphans) == 0 || edge < c.state.began+uint64(c.config.Staleness) { //nolint:gosec // positive
+	if len(c.state.orphans) == 0 {
 		return
 	}
-	c.retire(ctx, edge, c.orphans(c.rules.Load()))
+	if edge >= c.state.began+uint64(c.config.Staleness) { //nolint:gosec // positive
+		c.change.Lock()
+		gone := c.state.orphans
+		c.state.orphans = nil
+		c.change.Unlock()
+		c.retire(ctx, edge, slices.DeleteFunc(gone, func(id consolidation.RuleID) bool { return c.rules.Load().enforced(id) != nil }))
+		return
+	}
+	if !c.state.unsure {
+		c.retire(ctx, edge, c.orphans(c.rules.Load(), edge))
+	}
 }
 
 // watch tells the engine since when rules watch.
@@ -268,7 +318,7 @@ func (c *consolidator) watch(set *ruleset) {
 	now := nanos(c.clock())
 	for _, r := range set.rules {
 		r.begin(now)
-		if !r.preview {
+		if !r.preview && r.transfer.Load() == nil {
 			c.engine.Watch(r.id, now)
 		}
 	}

@@ -24,7 +24,7 @@ type ruleset struct {
 }
 
 // ruleStart is by what a rule is found: what the names that it matches begin
-// with, and the first equality that it demands of the resource, if it does. A
+// with, and the rarest equality that it demands of the resource, if it does. A
 // metric is compared with the rules of its own beginnings and its own resource
 // only: BenchmarkManyRules.
 type ruleStart struct{ prefix, attribute, value string }
@@ -34,13 +34,14 @@ func newRuleset(rules []*rule, neverTouch []match.Pattern) *ruleset {
 		rules: rules, neverTouch: neverTouch, places: make(map[*rule]int, len(rules)), enforce: make(map[consolidation.RuleID]*rule, len(rules)),
 		byStart: make(map[ruleStart][]int, len(rules)), tenants: map[string]map[string]struct{}{},
 	}
+	shared := popularity(rules)
 	for i, r := range rules {
 		s.places[r] = i
 		if !r.preview {
 			s.enforce[r.id] = r
 		}
 		start := ruleStart{prefix: r.metric.Prefix()}
-		if c := r.tenant(); c != nil {
+		if c := r.tenant(shared); c != nil {
 			start.attribute, start.value = c.key, c.text
 			if s.tenants[c.key] == nil {
 				s.tenants[c.key] = map[string]struct{}{}
@@ -56,14 +57,35 @@ func newRuleset(rules []*rule, neverTouch []match.Pattern) *ruleset {
 	return s
 }
 
-// tenant returns the first equality that the rule demands of a resource, or nil.
-func (r *rule) tenant() *condition {
-	for i := range r.resource {
-		if r.resource[i].literal {
-			return &r.resource[i]
+// equality is an attribute of the resource and the value that a rule demands.
+type equality struct{ key, text string }
+
+// popularity counts how many rules demand each equality of the resource.
+func popularity(rules []*rule) map[equality]int {
+	counts := make(map[equality]int, len(rules))
+	for _, r := range rules {
+		for i := range r.resource {
+			if c := &r.resource[i]; c.literal {
+				counts[equality{c.key, c.text}]++
+			}
 		}
 	}
-	return nil
+	return counts
+}
+
+// tenant returns the equality of a resource by which the rule is found, or nil: of
+// those that it demands the one that fewest others do, because an environment may
+// be that of all rules and a service that of one.
+func (r *rule) tenant(shared map[equality]int) *condition {
+	var best *condition
+	fewest := 0
+	for i := range r.resource {
+		c := &r.resource[i]
+		if n := shared[equality{c.key, c.text}]; c.literal && (best == nil || n < fewest) {
+			best, fewest = c, n
+		}
+	}
+	return best
 }
 
 // untouchable says whether no rule may change a metric.

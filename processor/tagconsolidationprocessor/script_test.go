@@ -41,6 +41,9 @@ var rewrite = flag.Bool("rewrite", false, "write the expectations in testdata/sc
 //	counters [NAME…]  the processor's own counters
 //	log               what was logged since the last step of this kind
 //
+// A script with a file experiment.yaml has two processors and more steps: see
+// script_promotion_test.go.
+//
 // `go test -rewrite` writes what is expected again.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/scripts/*.txtar")
@@ -142,6 +145,10 @@ func (s *script) format() []byte {
 
 func (s *script) play(t *testing.T) {
 	t.Helper()
+	if rules, promotes := s.files["experiment.yaml"]; promotes {
+		s.playPromotion(t, rules)
+		return
+	}
 	p := &player{t: t, script: s, stage: newStage(t, s.files["config.yaml"])}
 	for i := 0; i < len(s.steps); i++ {
 		i = p.step(i)

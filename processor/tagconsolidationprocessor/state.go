@@ -27,8 +27,12 @@ type state struct {
 	identity checkpoint.Identity
 	bytes    atomic.Int64 // of the last checkpoint
 	// orphans are rules of the restored state that are not in force any more:
-	// their outputs end at the first edge.
+	// their outputs end at the first edge, unless somebody is awaited who takes them
+	// over. Guarded by consolidator.change once data flows.
 	orphans []consolidation.RuleID
+	// known are the rules of the restored state, decisions what was decided there.
+	known     map[consolidation.RuleID]bool
+	decisions []decisions
 	// unsure says that rules of control may have been in force that are not known,
 	// so that nobody can say who is an orphan; began is when the process did.
 	unsure bool
@@ -128,6 +132,7 @@ func (c *consolidator) restore(ctx context.Context) error {
 		c.stateFailed(ctx, "use the end of the journal; what comes before it is used", loaded.Damage)
 	}
 	now := nanos(c.clock())
+	c.state.known = map[consolidation.RuleID]bool{}
 	counts, err := loaded.Restore(c.engine, c.table, now)
 	if err != nil {
 		// The engine holds a part of it and must not be used.
@@ -138,6 +143,7 @@ func (c *consolidator) restore(ctx context.Context) error {
 	c.state.identity = loaded.Identity
 	c.edge = counts.Edge
 	for _, id := range counts.Rules {
+		c.state.known[id] = true
 		if c.rules.Load().enforced(id) == nil {
 			c.state.orphans = append(c.state.orphans, id)
 		}
@@ -213,6 +219,7 @@ func (c *consolidator) restoreDecisions(ctx context.Context, text []byte, now ui
 		c.stateFailed(ctx, "read which values top_k kept and which attributes limits folded; they are found again", err)
 		return
 	}
+	c.state.decisions = list
 	for _, d := range list {
 		if r := c.rules.Load().enforced(d.Rule); r != nil && r.governors != nil {
 			r.governors.of(d.Metric).Restore(d.State, now)

@@ -20,13 +20,14 @@ const (
 	gaugeWithoutPolicy
 	summaryPasses
 	unspecifiedTemporality
+	handedOverPasses
 
 	passReasons
 )
 
 // String is the value of the attribute reason.
 func (r passReason) String() string {
-	return [passReasons]string{"no_rule", "never_touch", "gauge_without_policy", "summary", "unspecified_temporality"}[r]
+	return [passReasons]string{"no_rule", "never_touch", "gauge_without_policy", "summary", "unspecified_temporality", "handed_over"}[r]
 }
 
 // dropReason says why a point was dropped, beside the verdicts that refuse one.
@@ -36,13 +37,14 @@ const (
 	futureTime dropReason = iota
 	noValue
 	noRoom
+	handedOver
 
 	dropReasons
 )
 
 // String is the value of the attribute reason.
 func (r dropReason) String() string {
-	return [dropReasons]string{"future_time", "no_value", "max_streams"}[r]
+	return [dropReasons]string{"future_time", "no_value", "max_streams", "handed_over"}[r]
 }
 
 // tally counts what happened to the points of a batch that no rule has to
@@ -65,6 +67,8 @@ type laneTally struct {
 	boundsForeign, boundsApart int
 	typeConflicts              int
 	observed                   int // by a rule in preview
+	forwarded                  int // to the processor that took the rule over
+	ended                      int // series that passed before
 }
 
 func (t *laneTally) count(stale bool, out consolidation.Outcome) {
@@ -87,7 +91,7 @@ func (t *laneTally) count(stale bool, out consolidation.Outcome) {
 
 // matched counts the points that the rule matched.
 func (t *laneTally) matched() (n uint64) {
-	sum := t.observed + t.staleMarkers
+	sum := t.observed + t.staleMarkers + t.forwarded
 	for _, count := range &t.verdicts {
 		sum += count
 	}
@@ -173,6 +177,9 @@ func (i *instruments) settleLane(ctx context.Context, l *lane) {
 	if l.staleMarkers > 0 {
 		b.ProcessorTagConsolidationConsolidatedPoints.Add(ctx, int64(l.staleMarkers), with(name, "verdict", "stale_marker"))
 	}
+	if l.forwarded > 0 {
+		b.ProcessorTagConsolidationConsolidatedPoints.Add(ctx, int64(l.forwarded), with(name, "verdict", "handed_over"))
+	}
 	for r, count := range l.passed {
 		if count > 0 {
 			b.ProcessorTagConsolidationPassedPoints.Add(ctx, int64(count), with(name, "reason", passReason(r).String()))
@@ -197,6 +204,7 @@ func (i *instruments) settleLane(ctx context.Context, l *lane) {
 		{l.late, b.ProcessorTagConsolidationLatePoints},
 		{l.overflow, b.ProcessorTagConsolidationOverflowPoints},
 		{l.typeConflicts, b.ProcessorTagConsolidationTypeConflicts},
+		{l.ended, b.ProcessorTagConsolidationEndedSeries},
 	} {
 		if c.count > 0 {
 			c.counter.Add(ctx, int64(c.count), metric.WithAttributeSet(attribute.NewSet(attribute.String("rule", name))))

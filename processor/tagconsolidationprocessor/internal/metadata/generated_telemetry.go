@@ -34,6 +34,7 @@ type TelemetryBuilder struct {
 	ProcessorTagConsolidationDroppedPoints      metric.Int64Counter
 	ProcessorTagConsolidationEmitFailedPoints   metric.Int64Counter
 	ProcessorTagConsolidationEmittedPoints      metric.Int64Counter
+	ProcessorTagConsolidationEndedSeries        metric.Int64Counter
 	ProcessorTagConsolidationFlushDuration      metric.Float64Histogram
 	ProcessorTagConsolidationInputPoints        metric.Int64Counter
 	ProcessorTagConsolidationInputs             metric.Int64ObservableGauge
@@ -230,6 +231,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_tag_consolidation_emitted_points",
 		metric.WithDescription("Data points emitted at the edges of intervals, stale markers among them. [Development]"),
 		metric.WithUnit("{datapoint}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTagConsolidationEndedSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_tag_consolidation_ended_series",
+		metric.WithDescription("Series that ended because a rule began to take their points while data flowed; their stale markers are passed on. [Development]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTagConsolidationFlushDuration, err = builder.meter.Float64Histogram(

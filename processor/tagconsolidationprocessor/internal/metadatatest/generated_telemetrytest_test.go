@@ -54,6 +54,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTagConsolidationDroppedPoints.Add(context.Background(), 1)
 	tb.ProcessorTagConsolidationEmitFailedPoints.Add(context.Background(), 1)
 	tb.ProcessorTagConsolidationEmittedPoints.Add(context.Background(), 1)
+	tb.ProcessorTagConsolidationEndedSeries.Add(context.Background(), 1)
 	tb.ProcessorTagConsolidationFlushDuration.Record(context.Background(), 1)
 	tb.ProcessorTagConsolidationInputPoints.Add(context.Background(), 1)
 	tb.ProcessorTagConsolidationLatePoints.Add(context.Background(), 1)
@@ -79,6 +80,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTagConsolidationEmittedPoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTagConsolidationEndedSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTagConsolidationFlushDuration(t, testTel,
