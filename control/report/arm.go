@@ -32,7 +32,8 @@ type ArmSource interface {
 	Arms(ctx context.Context, experiments []string) ([]ArmReport, error)
 }
 
-// ArmReport is what left one arm of one experiment. Counts are since Since.
+// ArmReport is what left one arm of one experiment. Counts are since Since, which
+// is anew when the candidate begins anew.
 type ArmReport struct {
 	// Component, Point and Arm are those of the registration.
 	Component, Point, Arm string
@@ -40,16 +41,19 @@ type ArmReport struct {
 	// Since is when counting began: when the route was first seen here. At is when
 	// it was read.
 	Since, At time.Time
-	// Series counts the series of the backend that were seen in the window of the
-	// processor, RelativeError is one standard error of it as a fraction.
+	// Series counts the series of the backend that were seen in the present and the
+	// last sub-window of the processor, RelativeError is one standard error of it as
+	// a fraction. Sub-windows begin at times of the wall clock, so that arms are
+	// compared over the same time. Until two whole ones have passed since Since, it
+	// is 0, and so are Units: what was under way then is not the arm's.
 	Series        uint64
 	RelativeError float64
 	// Points and Bytes count data points and their size as OTLP.
 	Points, Bytes uint64
 	// MemoryBytes is the memory that this state takes.
 	MemoryBytes uint64
-	// Units has an entry for each unit that was seen, in no order. Only with
-	// split. UnitsLeftOut counts the points of units beyond the bound.
+	// Units has an entry for each unit that was seen, in no order. Only with split.
+	// UnitsLeftOut counts the points of units beyond the bound.
 	Units        []UnitReport
 	UnitsLeftOut uint64
 }
@@ -58,7 +62,6 @@ type ArmReport struct {
 type UnitReport struct {
 	// Unit is the hash by which routers assign it.
 	Unit uint64
-	// Points and Bytes are as in ArmReport; Series counts the unit's series since
-	// Since that were seen in the last window.
+	// Points, Bytes and Series are as in ArmReport.
 	Points, Bytes, Series uint64
 }

@@ -83,7 +83,7 @@ func (a *armed) run(ctx context.Context) {
 }
 
 // look takes over the newest experiments. What is known of those that stay is
-// kept.
+// kept, as long as they run without an interruption.
 func (a *armed) look(now time.Time) {
 	snapshot := a.source.Policy()
 	old := map[string]*armCounter{}
@@ -103,8 +103,8 @@ func (a *armed) look(now time.Time) {
 			continue
 		}
 		c := old[r.Experiment]
-		if c == nil || c.unit != e.Unit {
-			c = newArmCounter(r.Experiment, e.Unit, a.measurement.subWindow(), now)
+		if c == nil || c.epoch != r.Epoch || c.unit != e.Unit {
+			c = newArmCounter(r.Experiment, r.Epoch, e.Unit, a.measurement.subWindow(), now)
 		}
 		v.counters, list = append(v.counters, c), append(list, e)
 	}

@@ -24,14 +24,17 @@ const (
 // armCounter counts what leaves one arm of one experiment.
 type armCounter struct {
 	experiment string
+	epoch      uint64
 	unit       routing.Unit
 	since      time.Time
 	// generation is how long one lasts. Its edges are those of the wall clock, so
 	// that the counters of both arms, in whatever process, turn at once.
 	generation time.Duration
 
+	began int64 // the generation in which counting began
+
 	mu      sync.Mutex
-	at      int64 // the present generation
+	at      int64 // the present one
 	total   armTotal
 	units   map[uint64]*armTotal
 	leftOut uint64
@@ -45,9 +48,16 @@ type armTotal struct {
 	present, last map[int]*sketch.Distinct
 }
 
-func newArmCounter(experiment string, unit routing.Unit, generation time.Duration, now time.Time) *armCounter {
-	return &armCounter{experiment: experiment, unit: unit, since: now, generation: generation, at: now.UnixNano() / int64(generation)}
+func newArmCounter(experiment string, epoch uint64, unit routing.Unit, generation time.Duration, now time.Time) *armCounter {
+	at := now.UnixNano() / int64(generation)
+	return &armCounter{experiment: experiment, epoch: epoch, unit: unit, since: now, generation: generation, began: at, at: at}
 }
+
+// settled is after how many generations series are told: two whole ones have
+// passed since that in which counting began. What was under way then, and what
+// passed before the rules of the candidate came into force, is not the arm's.
+const settled = 3
+
 
 // turn goes on to the generation of now. A clock that is set back stays where it
 // was.
@@ -158,6 +168,9 @@ func (c *armCounter) report(now time.Time) report.ArmReport {
 	answer := report.ArmReport{
 		Experiment: c.experiment, Since: c.since, At: now, Points: c.total.points, Bytes: c.total.bytes,
 		UnitsLeftOut: c.leftOut,
+	}
+	if c.at < c.began+settled {
+		return answer
 	}
 	answer.Series, answer.RelativeError = c.total.series(maxArmSlots)
 	if len(c.units) > 0 {

@@ -95,13 +95,16 @@ func startArm(tb testing.TB, arm string, snapshot *policy.Snapshot) (*measuremen
 }
 
 func TestArmsAreMeasured(t *testing.T) {
-	_, e, p := startArm(t, "candidate", shopRoutes())
+	m, e, p := startArm(t, "candidate", shopRoutes())
 	require.Len(t, e.arms, 1)
 	assert.Equal(t, "candidate", e.arms[0].Arm)
 	for range 3 {
 		for _, md := range []pmetric.Metrics{armBatch("cart", 40, true), armBatch("cart", 40, false), armBatch("web", 100, false), armBatch("bank", 10, false)} {
 			require.NoError(t, p.ConsumeMetrics(t.Context(), md))
 		}
+	}
+	for _, c := range m.arm.view.Load().counters {
+		c.began -= settled // as if they had begun earlier
 	}
 	reports, err := e.arms[0].Source.Arms(t.Context(), nil)
 	require.NoError(t, err)
@@ -171,12 +174,22 @@ func TestExperimentsComeAndGo(t *testing.T) {
 	require.Len(t, after, 2)
 	assert.Equal(t, before[0].Points*2, after[0].Points, "what stays goes on")
 	assert.Equal(t, uint64(12), after[1].Points)
+
+	again := *next
+	again.Routes = []policy.Route{next.Routes[0]}
+	again.Routes[0].Epoch++
+	e.snapshot = &again
+	m.arm.look(time.Now())
+	anew, err := e.arms[0].Source.Arms(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, anew, 1)
+	assert.Zero(t, anew[0].Points, "the candidate begins anew, and so does counting")
 }
 
 func TestArmsTurnWithTheWallClock(t *testing.T) {
 	const generation = time.Minute
 	at := time.Unix(1_000_000_020, 0).Truncate(generation)
-	c := newArmCounter("x", routing.UnitNone, generation, at)
+	c := newArmCounter("x", 1, routing.UnitNone, generation, at)
 	add := func(now time.Time, stream uint64) {
 		c.turn(now)
 		c.total.add(stream, 1, 10, false, maxArmSlots)
@@ -185,6 +198,8 @@ func TestArmsTurnWithTheWallClock(t *testing.T) {
 	add(at.Add(59*time.Second), 2)
 	add(at.Add(61*time.Second), 2)
 	add(at.Add(62*time.Second), 3)
+	assert.Zero(t, c.report(at.Add(90*time.Second)).Series, "what was under way in the beginning may be among them")
+	c.began -= settled
 	assert.Equal(t, uint64(3), c.report(at.Add(90*time.Second)).Series)
 	assert.Equal(t, uint64(2), c.report(at.Add(121*time.Second)).Series, "1 was not seen in this or the last generation")
 	assert.Equal(t, uint64(2), c.report(at).Series, "a clock that is set back turns nothing")

@@ -29,17 +29,7 @@ func (e Engine) testBadInput(t *testing.T) {
 			_, err := tx.GetPolicy(ctx, key("a", bad))
 			return err
 		})
-		l.refuses(t, "namespace", func(ctx context.Context, tx store.Tx) error {
-			_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey(bad, "b"), Phase: "Draft"}, entry("x"))
-			return err
-		})
-		l.refuses(t, "name", func(ctx context.Context, tx store.Tx) error {
-			return tx.DeleteExperiment(ctx, experimentKey("a", bad), store.Any, entry("x"))
-		})
-		l.refuses(t, "phase", func(ctx context.Context, tx store.Tx) error {
-			_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey("a", "b"), Phase: bad}, entry("x"))
-			return err
-		})
+		l.refusesExperimentNames(t, bad)
 		l.refuses(t, "name", func(ctx context.Context, tx store.Tx) error {
 			_, err := tx.PutPriceModel(ctx, store.PriceModelUpdate{Name: bad}, entry("x"))
 			return err
@@ -73,6 +63,31 @@ func (e Engine) testBadInput(t *testing.T) {
 		_, err := tx.CreateAPIKey(ctx, store.NewAPIKey{ID: "k"}, entry("x"))
 		return err
 	})
+	l.refusesExperiments(t, big)
+	t.Run("in entries", l.testBadEntries)
+	t.Run("in queries", l.testBadQueries)
+	l.requireUntouched(t)
+}
+
+// refusesExperimentNames gives a name that none can have.
+func (l *lab) refusesExperimentNames(t *testing.T, bad string) {
+	t.Helper()
+	l.refuses(t, "namespace", func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey(bad, "b"), Phase: "Draft"}, entry("x"))
+		return err
+	})
+	l.refuses(t, "name", func(ctx context.Context, tx store.Tx) error {
+		return tx.DeleteExperiment(ctx, experimentKey("a", bad), store.Any, entry("x"))
+	})
+	l.refuses(t, "phase", func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.CreateExperiment(ctx, store.NewExperiment{ExperimentKey: experimentKey("a", "b"), Phase: bad}, entry("x"))
+		return err
+	})
+}
+
+// refusesExperiments gives what no experiment can hold.
+func (l *lab) refusesExperiments(t *testing.T, big []byte) {
+	t.Helper()
 	for field, u := range map[string]store.ExperimentUpdate{
 		"if": {If: -2}, "spec": {Spec: big}, "state": {State: big}, "evidence": {Evidence: big}, "promoted_policy": {PromotedPolicy: "a\nb"},
 	} {
@@ -82,9 +97,6 @@ func (e Engine) testBadInput(t *testing.T) {
 			return err
 		})
 	}
-	t.Run("in entries", l.testBadEntries)
-	t.Run("in queries", l.testBadQueries)
-	l.requireUntouched(t)
 }
 
 func (l *lab) testBadEntries(t *testing.T) {

@@ -136,6 +136,17 @@ func Bench(b *testing.B, e Engine) {
 			fatal(b, err)
 		}
 	})
+	benchExperiments(b, l)
+	b.Run("backup", func(b *testing.B) {
+		for b.Loop() {
+			fatal(b, l.Backup(ctx, io.Discard))
+		}
+	})
+}
+
+func benchExperiments(b *testing.B, l *lab) {
+	b.Helper()
+	ctx := context.Background()
 	states, looks := l.runMany(b), 0
 	b.Run("save 10,000 states", func(b *testing.B) {
 		for b.Loop() {
@@ -151,11 +162,6 @@ func Bench(b *testing.B, e Engine) {
 		for b.Loop() {
 			_, err := l.ActiveExperiments(ctx)
 			fatal(b, err)
-		}
-	})
-	b.Run("backup", func(b *testing.B) {
-		for b.Loop() {
-			fatal(b, l.Backup(ctx, io.Discard))
 		}
 	})
 }
