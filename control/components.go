@@ -13,6 +13,7 @@ import (
 // a processor that could not be asked it is said why.
 func (p *Plane) components(ctx context.Context) []*phoenixv1.ComponentInfo {
 	list := append(p.cardinality.components(), p.consolidation.components(ctx)...)
+	list = append(list, p.routers.components()...)
 	slices.SortFunc(list, func(a, b *phoenixv1.ComponentInfo) int {
 		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetId(), b.GetId()), cmp.Compare(a.GetPlace(), b.GetPlace()))
 	})
@@ -20,7 +21,7 @@ func (p *Plane) components(ctx context.Context) []*phoenixv1.ComponentInfo {
 }
 
 // The kinds of components.
-const kindCardinality, kindConsolidation = "cardinality", "tag_consolidation"
+const kindCardinality, kindConsolidation, kindRouter = "cardinality", "tag_consolidation", "ab_router"
 
 func (c *cardinalityRegistry) components() []*phoenixv1.ComponentInfo {
 	c.mu.Lock()
@@ -60,6 +61,21 @@ func (c *consolidationRegistry) components(ctx context.Context) []*phoenixv1.Com
 				info.Problems = append(info.Problems, problem)
 			}
 		}
+	}
+	return list
+}
+
+// components takes the instances of one router for one signal together.
+func (c *routerRegistry) components() []*phoenixv1.ComponentInfo {
+	var list []*phoenixv1.ComponentInfo
+	for _, r := range c.list() {
+		version := float64(r.Source.PolicyVersion())
+		if n := len(list); n > 0 && list[n-1].GetId() == r.Component && list[n-1].GetPlace() == r.Signal {
+			list[n-1].Instances++
+			list[n-1].PolicyVersion = min(list[n-1].GetPolicyVersion(), version)
+			continue
+		}
+		list = append(list, &phoenixv1.ComponentInfo{Id: r.Component, Kind: kindRouter, Place: r.Signal, Instances: 1, PolicyVersion: version})
 	}
 	return list
 }

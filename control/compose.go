@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,18 +42,21 @@ func (p *Plane) compose() error {
 	p.recorder = recorder.New(recorder.Settings{
 		Store: p.store, Observe: p.insight.Observe, Done: p.telemetry.recorded, Logger: p.logger, Now: s.Now,
 	})
+	if err := p.composeExperiments(); err != nil {
+		return err
+	}
 	p.alarms = alarms{namespaceAttribute: s.NamespaceAttribute}
 	if p.api, err = p.newAPI(); err != nil {
 		return err
 	}
-	return p.observe()
+	return errors.Join(p.observe(), p.observeExperiments())
 }
 
 func (p *Plane) newAPI() (*api.Server, error) {
 	s, administration := p.settings, p.administration()
 	p.killSwitch = administration.KillSwitch
 	return api.New(api.Settings{
-		Policies:    p.policies,
+		Policies: p.policies, Experiments: p.experiments,
 		Cardinality: p.insight.Cardinality, Costs: p.insight.Costs, Savings: p.insight.Savings, PriceModels: p.insight.PriceModels,
 		APIKeys: administration.APIKeys, Audit: administration.Audit, Events: administration.Events, System: administration.System,
 		Guard: p.core.Guard, Limiter: p.core.Limiter, Keys: p.keys, Exposure: s.Exposure, Authenticate: s.Authenticate, Origins: s.Origins,

@@ -56,11 +56,17 @@ type victim struct {
 
 func startVictim(t *testing.T, directory string) *victim {
 	t.Helper()
+	return startProcess(t, "TestServeUntilKilled", crashDirectory+"="+directory)
+}
+
+// startProcess runs a test of this binary that prints an address and serves.
+func startProcess(t *testing.T, test, environment string) *victim {
+	t.Helper()
 	v := &victim{
-		command: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServeUntilKilled$"),
+		command: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$"),
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}, Timeout: 30 * time.Second},
 	}
-	v.command.Env = append(os.Environ(), crashDirectory+"="+directory)
+	v.command.Env = append(os.Environ(), environment)
 	v.command.Stderr = os.Stderr
 	out, err := v.command.StdoutPipe()
 	require.NoError(t, err)
@@ -80,15 +86,12 @@ func (v *victim) kill(t *testing.T) {
 }
 
 // do sends a request and returns the status, 0 if no answer came.
-func (v *victim) do(ctx context.Context, method, path, body, ifMatch string) (int, []byte) {
+func (v *victim) do(ctx context.Context, method, path, body string) (int, []byte) {
 	req, err := http.NewRequestWithContext(ctx, method, v.address+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if ifMatch != "" {
-		req.Header.Set("If-Match", ifMatch)
-	}
 	resp, err := v.client.Do(req)
 	if err != nil {
 		return 0, nil
@@ -124,7 +127,7 @@ func (l *ledger) work(ctx context.Context, v *victim, round, worker int) error {
 		l.mu.Lock()
 		l.sent[name] = version
 		l.mu.Unlock()
-		status, answer := v.do(ctx, method, path, body, "")
+		status, answer := v.do(ctx, method, path, body)
 		switch status {
 		case 0:
 			return nil
@@ -145,7 +148,7 @@ func (l *ledger) check(t *testing.T, v *victim) {
 	t.Helper()
 	found := map[string]string{}
 	for token := ""; ; {
-		status, text := v.do(t.Context(), http.MethodGet, "/api/v1/policies?page_size=1000&page_token="+url.QueryEscape(token), "", "")
+		status, text := v.do(t.Context(), http.MethodGet, "/api/v1/policies?page_size=1000&page_token="+url.QueryEscape(token), "")
 		require.Equal(t, http.StatusOK, status, string(text))
 		var page struct {
 			Policies []struct {
@@ -197,7 +200,7 @@ func TestAKillLosesNothing(t *testing.T) {
 	}
 	v := startVictim(t, directory)
 	l.check(t, v)
-	status, text := v.do(t.Context(), http.MethodGet, "/api/v1/audit:verify", "", "")
+	status, text := v.do(t.Context(), http.MethodGet, "/api/v1/audit:verify", "")
 	require.Equal(t, http.StatusOK, status)
 	var verdict struct {
 		Intact bool

@@ -112,6 +112,50 @@ var questions = map[string][]question{
 		return &v1.GetPolicyRevisionRequest{Namespace: n, Name: "p", Revision: 1}
 	}}},
 
+	"Experiments/ListExperiments": {
+		{access.Experiments, access.List, inNamespace, func(_ *world, n string) proto.Message { return &v1.ListExperimentsRequest{Namespace: n} }},
+		{access.Experiments, access.List, visible, func(*world, string) proto.Message { return &v1.ListExperimentsRequest{} }},
+	},
+	"Experiments/GetExperiment": {{access.Experiments, access.Get, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.GetExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/CreateExperiment": {{access.Experiments, access.Create, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.CreateExperimentRequest{Experiment: mirrored(n, "e")} // exists
+	}}},
+	"Experiments/UpdateExperiment": {{access.Experiments, access.Update, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.UpdateExperimentRequest{Experiment: mirrored(n, "e")}
+	}}},
+	"Experiments/DeleteExperiment": {{access.Experiments, access.Delete, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.DeleteExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/StartExperiment": {{access.Experiments, access.Start, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.StartExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/PauseExperiment": {{access.Experiments, access.Pause, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.PauseExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/ResumeExperiment": {{access.Experiments, access.Start, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.ResumeExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/PromoteExperiment": {{access.Experiments, access.Promote, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.PromoteExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/AbortExperiment": {{access.Experiments, access.Rollback, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.AbortExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/ApproveExperiment": {{access.Experiments, access.Promote, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.ApproveExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/GetExperimentReport": {{access.Experiments, access.Get, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.GetExperimentReportRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/GetExperimentAnalysis": {{access.Experiments, access.Get, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.GetExperimentAnalysisRequest{Namespace: n, Name: "e"}
+	}}},
+	"Experiments/WatchExperiment": {{access.Experiments, access.Get, inNamespace, func(_ *world, n string) proto.Message {
+		return &v1.WatchExperimentRequest{Namespace: n, Name: "e"}
+	}}},
+
 	"Cardinality/ListCardinality": {{access.Cardinality, access.List, visible, func(*world, string) proto.Message { return &v1.ListCardinalityRequest{} }}},
 	"Cardinality/GetCardinality": {{access.Cardinality, access.Get, visible, func(*world, string) proto.Message {
 		return &v1.GetCardinalityRequest{Metric: "up"}
@@ -184,6 +228,14 @@ func drop(namespace, name string) *v1.Policy {
 	}}}}
 }
 
+// mirrored is an experiment on a service of its namespace.
+func mirrored(namespace, name string) *v1.Experiment {
+	return &v1.Experiment{Namespace: namespace, Name: name, Spec: &v1.ExperimentSpec{
+		Mode: "mirror", Scope: map[string]string{"service.name": namespace}, Rules: drop("", "").GetSpec().GetRules(),
+		Success: []*v1.ExperimentCriterion{{Measure: "series", AtLeast: 0.1}},
+	}}
+}
+
 // world is a plane with people in it.
 type world struct {
 	conn *grpc.ClientConn
@@ -238,6 +290,10 @@ func (w *world) furnish(t *testing.T) {
 			w.local(t, "Policies/CreatePolicy", &v1.CreatePolicyRequest{Policy: drop(namespace, name)}, &v1.Policy{})
 		}
 		w.local(t, "Policies/EnforcePolicy", &v1.EnforcePolicyRequest{Namespace: namespace, Name: "in-force", Force: true}, &v1.Policy{})
+		experiment := "/phoenix.v1.Experiments/"
+		_ = w.conn.Invoke(t.Context(), experiment+"AbortExperiment", &v1.AbortExperimentRequest{Namespace: namespace, Name: "e"}, &v1.Experiment{})
+		_ = w.conn.Invoke(t.Context(), experiment+"DeleteExperiment", &v1.DeleteExperimentRequest{Namespace: namespace, Name: "e"}, &v1.DeleteExperimentResponse{})
+		w.local(t, "Experiments/CreateExperiment", &v1.CreateExperimentRequest{Experiment: mirrored(namespace, "e")}, &v1.Experiment{})
 		w.keys[namespace], _ = w.newKey(t, "viewer:"+namespace)
 	}
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/phoenix-platform/phoenix/control/access"
 	"github.com/phoenix-platform/phoenix/control/api"
+	"github.com/phoenix-platform/phoenix/control/autopilot"
 	"github.com/phoenix-platform/phoenix/control/bus"
+	"github.com/phoenix-platform/phoenix/control/conductor"
 	"github.com/phoenix-platform/phoenix/control/internal/metadata"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/publish"
@@ -21,15 +23,19 @@ import (
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/service"
 	"github.com/phoenix-platform/phoenix/control/service/admin"
+	"github.com/phoenix-platform/phoenix/control/service/experiments"
 	"github.com/phoenix-platform/phoenix/control/service/insight"
 	"github.com/phoenix-platform/phoenix/control/service/policies"
 	"github.com/phoenix-platform/phoenix/control/tap"
+	"github.com/phoenix-platform/phoenix/control/webhook"
 )
 
 var (
 	_ policy.Source                = (*Plane)(nil)
 	_ report.CardinalityRegistry   = (*Plane)(nil)
 	_ report.ConsolidationRegistry = (*Plane)(nil)
+	_ report.RouterRegistry        = (*Plane)(nil)
+	_ report.ArmRegistry           = (*Plane)(nil)
 	_ report.TapSource             = (*Plane)(nil)
 )
 
@@ -41,6 +47,8 @@ type Plane struct {
 
 	cardinality   cardinalityRegistry
 	consolidation consolidationRegistry
+	routers       routerRegistry
+	arms          armRegistry
 	tap           *tap.Hub
 	events        bus.Memory
 	store         *instrumentedStore
@@ -52,6 +60,10 @@ type Plane struct {
 	policies      *policies.Service
 	insight       *insight.Services
 	recorder      *recorder.Recorder
+	conductor     *conductor.Conductor
+	experiments   *experiments.Service
+	autopilot     *autopilot.Pilot
+	webhooks      *webhook.Sender
 	alarms        alarms
 	api           *api.Server
 
@@ -89,6 +101,9 @@ func Open(ctx context.Context, s Settings) (_ *Plane, err error) {
 	}
 	if err := p.publisher.Open(ctx); err != nil {
 		return nil, fmt.Errorf("publish the policies: %w", err)
+	}
+	if err := p.conductor.Open(ctx); err != nil {
+		p.logger.Warn("The experiments cannot be taken over; it is tried again", zap.Error(err))
 	}
 	p.start() //nolint:contextcheck // what runs from here on outlives the call
 	return p, nil

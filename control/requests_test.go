@@ -36,7 +36,7 @@ func TestRequestsFromTheDescription(t *testing.T) {
 	require.NoError(t, checks.Value.Set(many))
 	defer func() { require.NoError(t, checks.Value.Set(before)) }()
 
-	requests, err := apitest.Requests(api.OpenAPI(), "WatchEvents")
+	requests, err := apitest.Requests(api.OpenAPI(), "WatchEvents", "WatchExperiment")
 	require.NoError(t, err)
 	documented := documentedStatuses(t)
 	plane := controltest.Open(t, control.Settings{Access: unlimited()})

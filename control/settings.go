@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/phoenix-platform/phoenix/control/access"
+	"github.com/phoenix-platform/phoenix/control/autopilot"
 )
 
 // Settings is what Open needs. The zero value is a plane that forgets everything
@@ -56,6 +57,11 @@ type Settings struct {
 	// by host bill.
 	CostPoint string
 	Hosts     uint64
+
+	// Experiments are what experiments need beside the rest.
+	Experiments ExperimentSettings
+	// AutoOptimize makes experiments of recommendations. Default: off.
+	AutoOptimize autopilot.Config
 
 	// RequestTimeout bounds how long one answer may take; streams go on. Default:
 	// 10s.
@@ -108,6 +114,7 @@ func (s Settings) withDefaults() Settings {
 		s.Now = time.Now
 	}
 	s.Exposure = cmp.Or(s.Exposure, access.ExposureLoopback)
+	s.Experiments.Lateness = cmp.Or(max(0, s.Experiments.Lateness), DefaultLateness)
 	s.RequestTimeout = cmp.Or(max(0, s.RequestTimeout), DefaultRequestTimeout)
 	s.MaxBodyBytes = cmp.Or(max(0, s.MaxBodyBytes), DefaultMaxBodyBytes)
 	s.Grace = cmp.Or(max(0, s.Grace), defaultGrace)

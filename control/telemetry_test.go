@@ -22,9 +22,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/phoenix-platform/phoenix/control"
+	"github.com/phoenix-platform/phoenix/control/conductor/conductortest"
 	"github.com/phoenix-platform/phoenix/control/controltest"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/tap"
+	"github.com/phoenix-platform/phoenix/control/webhook"
 )
 
 // emitted collects the metrics by name.
@@ -62,14 +64,18 @@ func declared(t *testing.T) []string {
 
 const prices = `{"currency":"EUR","effective":"2026-03-01","components":[{"name":"series","kind":"active_series","price":"8","per":1000}]}`
 
-// TestEveryMetricIsEmitted lives a quarter of an hour.
+// TestEveryMetricIsEmitted lives twenty minutes.
 func TestEveryMetricIsEmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		telemetry := componenttest.NewTelemetry()
-		plane, err := control.Open(t.Context(), control.Settings{Telemetry: telemetry.NewTelemetrySettings(), Directory: t.TempDir()})
+		plane, err := control.Open(t.Context(), control.Settings{
+			Telemetry: telemetry.NewTelemetrySettings(), Directory: t.TempDir(),
+			// Nobody listens there: every event is given up in the end.
+			Experiments: control.ExperimentSettings{Webhooks: []webhook.Hook{{URL: "http://127.0.0.1:1", Secret: "a secret of some length"}}},
+		})
 		require.NoError(t, err)
 		live(t, plane)
-		time.Sleep(15 * time.Minute)
+		time.Sleep(20 * time.Minute)
 		synctest.Wait()
 		found := emitted(t, telemetry)
 		for _, name := range declared(t) {
@@ -79,6 +85,12 @@ func TestEveryMetricIsEmitted(t *testing.T) {
 			return valueOf(t, found["otelcol_"+name], attributes...)
 		}
 		assert.InDelta(t, 1, value("phoenix_control_kill_switch"), 0)
+		assert.InDelta(t, 1, value("phoenix_control_experiments", attribute.String("phase", "paused")), 0)
+		assert.InDelta(t, 1, value("phoenix_control_experiment_changes", attribute.String("phase", "paused"), attribute.String("reason", "command")), 0)
+		assert.InDelta(t, 1, value("phoenix_control_experiment_conductor"), 0)
+		assert.GreaterOrEqual(t, value("phoenix_control_experiment_looks"), 3.0)
+		assert.InDelta(t, 0, value("phoenix_control_experiments_unstored"), 1)
+		assert.InDelta(t, 1, value("phoenix_control_webhooks", attribute.String("outcome", "given_up")), 0, "the next one waits for it")
 		assert.InDelta(t, 1, value("phoenix_control_store_available"), 0)
 		assert.Positive(t, value("phoenix_control_store_size"))
 		assert.InDelta(t, 1, value("phoenix_control_policies", attribute.String("state", "preview")), 0)
@@ -112,6 +124,14 @@ func live(t *testing.T, plane *control.Plane) {
 	do(http.MethodPut, "/api/v1/priceModels/mine", prices, http.StatusOK)
 	do(http.MethodPost, "/api/v1/priceModels/mine:activate", "{}", http.StatusOK)
 	do(http.MethodPost, "/api/v1/policies?preview=true", dropPod, http.StatusCreated)
+	path := conductortest.New()
+	path.Policies = plane
+	unregister, err := path.Register(plane)
+	require.NoError(t, err)
+	t.Cleanup(unregister)
+	do(http.MethodPost, "/api/v1/experiments", dropPodMirror, http.StatusCreated)
+	do(http.MethodPost, "/api/v1/experiments/shop/try:start", "{}", http.StatusOK)
+	time.Sleep(2 * time.Minute) // some looks
 	do(http.MethodPost, "/api/v1/killSwitch:engage", `{"reason":"a test"}`, http.StatusOK)
 	key := do(http.MethodPost, "/api/v1/apiKeys", `{"name":"x","grants":["viewer:*"]}`, http.StatusCreated).field(t, "secret").(string)
 	for range 30 { // 20 may be audited at once

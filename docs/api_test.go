@@ -28,6 +28,8 @@ const reference = "api-reference.md"
 // earlier ones made.
 type chapter struct {
 	rpc string
+	// code is the status of the answer. Default: a success.
+	code int
 	// before makes what the reader has to imagine.
 	before func(*story)
 	// during happens while the answer comes.
@@ -52,7 +54,7 @@ var chapters = []chapter{
 	{rpc: "Costs.ListCosts"},
 	{rpc: "Costs.GetHistory"},
 	{rpc: "Savings.EstimateSaving"},
-	{rpc: "Errors"},
+	{rpc: "Errors", code: http.StatusBadRequest},
 	{rpc: "Policies.CreatePolicy"},
 	{rpc: "Policies.PreviewPolicy"},
 	{rpc: "Policies.GetPolicy", before: waitApplied},
@@ -69,6 +71,20 @@ var chapters = []chapter{
 	{rpc: "System.GetKillSwitch"},
 	{rpc: "System.ReleaseKillSwitch"},
 	{rpc: "Policies.DeletePolicy"},
+	{rpc: "Experiments.CreateExperiment"},
+	{rpc: "Experiments.UpdateExperiment"},
+	{rpc: "Experiments.ApproveExperiment"},
+	{rpc: "Experiments.StartExperiment"},
+	{rpc: "Experiments.GetExperiment"},
+	{rpc: "Experiments.ListExperiments"},
+	{rpc: "Experiments.PromoteExperiment", code: http.StatusConflict}, // not so soon
+	{rpc: "Experiments.PauseExperiment"},
+	{rpc: "Experiments.ResumeExperiment"},
+	{rpc: "Experiments.WatchExperiment", during: pauseExperiment},
+	{rpc: "Experiments.GetExperimentAnalysis"},
+	{rpc: "Experiments.AbortExperiment"},
+	{rpc: "Experiments.GetExperimentReport"},
+	{rpc: "Experiments.DeleteExperiment"},
 	{rpc: "Events.WatchEvents", during: makeAnotherPolicy},
 	{rpc: "PriceModels.DeletePriceModel", before: makeTrialModel},
 	{rpc: "APIKeys.RevokeAPIKey"},
@@ -134,8 +150,8 @@ func (s *story) run(c chapter, example string) string {
 	}
 	a, err := call.do(s.Context(), s.address)
 	require.NoError(s, err, c.rpc)
-	if c.rpc == "Errors" {
-		require.Equal(s, http.StatusBadRequest, a.code)
+	if c.code != 0 {
+		require.Equal(s, c.code, a.code, "%s: %s", c.rpc, a.body)
 	} else {
 		require.Equal(s, 2, a.code/100, "%s: %s\n%s", c.rpc, a.status, a.body)
 	}
@@ -186,7 +202,9 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "…"},
 	{regexp.MustCompile(`phx_\w+`), "phx_…"},
 	{regexp.MustCompile(`("(?:instance_id|request_id|runtime|engine_version|size_bytes|memory_bytes|points|points_in|policy_version|` +
-		`samples_per_second|window_seconds|sub_window_seconds|relative_error|new_series_per_minute|new_series_in_window|quantity|next_page_token|version)": ?)[^,\n{\[}]+`), `$1"…"`},
+		`ran|unbroken|samples_per_second|window_seconds|sub_window_seconds|relative_error|new_series_per_minute|new_series_in_window|quantity|next_page_token|version)": ?)[^,\n{\[}]+`), `$1"…"`},
+	{regexp.MustCompile(`ran for [\w.]+ without`), "ran for … without"},
+	{regexp.MustCompile(`\| Ran \| [\w.]+, [\w.]+ without`), "| Ran | …, … without"},
 	{regexp.MustCompile(`measured over [\dms.]+ only`), "measured over … only"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:…"},
 	{regexp.MustCompile(`\b\d{16}\b`), "…"}, // ids of events
@@ -289,6 +307,10 @@ func makeTrialModel(s *story) {
 func makeAnotherPolicy(s *story) {
 	s.send(http.MethodPost, "/api/v1/policies",
 		`{"name": "drop-node", "namespace": "shop", "spec": {"rules": [{"match": {"metric": "queue.*"}, "attributes": {"drop": ["node"]}}]}}`)
+}
+
+func pauseExperiment(s *story) {
+	s.send(http.MethodPost, "/api/v1/experiments/shop/try-drop-pod:pause", `{"reason": "lunch"}`)
 }
 
 // send changes something beside the story. It may be called by any goroutine.

@@ -37,6 +37,10 @@ type units struct {
 
 	mu    sync.Mutex
 	count sketch.Distinct
+	// estimate is what a sketch said at a time: control asks for all experiments
+	// four times a second.
+	estimate    uint64
+	estimatedAt time.Time
 }
 
 const (
@@ -62,10 +66,29 @@ func (u *units) add(unit uint64) {
 
 var none sketch.Distinct
 
+// estimateEvery is how old an estimate may be.
+const estimateEvery = 5 * time.Second
+
 // len is how many there are.
 func (u *units) len() uint64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	n, _ := sketch.CountEither(&u.count, &none, unitPrecision)
+	return n
+}
+
+// recently is len, or what it was a short while ago if it is an estimate.
+func (u *units) recently(now time.Time) uint64 {
+	u.mu.Lock()
+	fresh := u.count.Sketched() && !u.estimatedAt.IsZero() && now.Sub(u.estimatedAt) < estimateEvery
+	estimate := u.estimate
+	u.mu.Unlock()
+	if fresh {
+		return estimate
+	}
+	n := u.len()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.estimate, u.estimatedAt = n, now
 	return n
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
@@ -30,8 +32,10 @@ func NewFactory() connector.Factory {
 // errNoRouter cannot happen in a Collector: the service gives connectors a router.
 var errNoRouter = errors.New("the connector was not given the pipelines that it is connected to")
 
-// consumers finds the pipelines of both arms.
-func consumers[C any](cfg *Config, signal string, find func(...pipeline.ID) (C, error)) (baseline, candidate C, err error) {
+// consumers finds the pipelines of both arms among those that the connector feeds.
+func consumers[C any](
+	cfg *Config, signal string, fed []pipeline.ID, find func(...pipeline.ID) (C, error),
+) (baseline, candidate C, err error) {
 	of := func(key string, ids []pipeline.ID) (c C, err error) {
 		var own []pipeline.ID
 		for _, id := range ids {
@@ -49,7 +53,14 @@ func consumers[C any](cfg *Config, signal string, find func(...pipeline.ID) (C, 
 	}
 	baseline, wrong := of("baseline", cfg.Baseline)
 	candidate, err = of("candidate", cfg.Candidate)
-	return baseline, candidate, errors.Join(wrong, err)
+	err = errors.Join(wrong, err)
+	slices.SortFunc(fed, func(a, b pipeline.ID) int { return strings.Compare(a.String(), b.String()) })
+	for _, id := range fed {
+		if !slices.Contains(cfg.Baseline, id) && !slices.Contains(cfg.Candidate, id) {
+			err = errors.Join(err, fmt.Errorf("%s has the connector as a receiver and is neither in baseline nor in candidate: it would get nothing", id))
+		}
+	}
+	return baseline, candidate, err
 }
 
 // lifecycle is what the connectors of all signals have.
@@ -60,23 +71,26 @@ func (l lifecycle[T]) Start(ctx context.Context, host component.Host) error {
 	if err := l.start(ctx, host); err != nil {
 		return err
 	}
-	go l.queue.run()
+	go l.queue.run() // queue.stop waits for it
 	return nil
 }
 
 // Shutdown implements component.Component.
 func (l lifecycle[T]) Shutdown(ctx context.Context) error {
-	if l.router.running() {
-		l.queue.stop(ctx)
+	defer l.telemetry.Shutdown()
+	if !l.started.CompareAndSwap(true, false) {
+		return nil
 	}
+	err := l.queue.stop(ctx)
 	l.stop()
-	return nil
+	return err
 }
 
-// Capabilities implements consumer.Metrics and its likes: what is the candidate's
-// is moved out of a batch.
-func (lifecycle[T]) Capabilities() consumer.Capabilities {
-	return consumer.Capabilities{MutatesData: true}
+// Capabilities implements consumer.Metrics and its likes: where there may be a
+// split, what is the candidate's is moved out of a batch. The service adds what
+// the pipelines of the arms do.
+func (l lifecycle[T]) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: l.compiler.maySplit()}
 }
 
 type metricsConnector struct{ lifecycle[pmetric.Metrics] }
@@ -106,7 +120,7 @@ func createMetrics(_ context.Context, set connector.Settings, cfg component.Conf
 	if !is {
 		return nil, errNoRouter
 	}
-	baseline, candidate, err := consumers(c, signalMetrics, routes.Consumer)
+	baseline, candidate, err := consumers(c, signalMetrics, routes.PipelineIDs(), routes.Consumer)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +138,7 @@ func createTraces(_ context.Context, set connector.Settings, cfg component.Confi
 	if !is {
 		return nil, errNoRouter
 	}
-	baseline, candidate, err := consumers(c, signalTraces, routes.Consumer)
+	baseline, candidate, err := consumers(c, signalTraces, routes.PipelineIDs(), routes.Consumer)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +156,7 @@ func createLogs(_ context.Context, set connector.Settings, cfg component.Config,
 	if !is {
 		return nil, errNoRouter
 	}
-	baseline, candidate, err := consumers(c, signalLogs, routes.Consumer)
+	baseline, candidate, err := consumers(c, signalLogs, routes.PipelineIDs(), routes.Consumer)
 	if err != nil {
 		return nil, err
 	}

@@ -3,17 +3,17 @@ package abrouterconnector
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.uber.org/zap"
 )
 
 // carried is what the connector carries: pmetric.Metrics, ptrace.Traces, plog.Logs.
-type carried interface{ MarkReadOnly() }
+type carried interface {
+	IsReadOnly() bool
+	MarkReadOnly()
+}
 
 // parts are what a batch is divided into.
 type parts[T carried] struct {
@@ -28,6 +28,13 @@ type parts[T carried] struct {
 	markers, shared, withoutOverlap int
 }
 
+// again notes that the batch may come again.
+func (p *parts[T]) again() {
+	if p.forget != nil {
+		p.forget()
+	}
+}
+
 // operations are what the frame has to know of a signal's data.
 type operations[T carried] struct {
 	items      func(T) int
@@ -36,8 +43,6 @@ type operations[T carried] struct {
 	ref, unref func(T)
 	// divide moves what is the candidate's out of a batch.
 	divide func(v *view, data T, now time.Time, t *tally) parts[T]
-	// merge moves what is in from back to what it was taken of.
-	merge func(from, into T)
 	// mirrored finds what candidates get beside the baseline. whole says that it is
 	// all of the batch, which is then not copied.
 	mirrored func(v *view, data T, now time.Time) (copied T, rows []mirrorRow, whole bool)
@@ -73,29 +78,24 @@ func newFlow[T carried](r *router, o operations[T], arms [sides]arm[T]) (*flow[T
 func (f *flow[T]) consume(ctx context.Context, data T) error {
 	v := f.view()
 	if v.table.Len() == 0 {
-		n := int64(f.items(data))
-		err := f.arms[toBaseline].consume(ctx, data)
-		f.telemetry.ConnectorAbRouterPoints.Add(ctx, n, sideOptions[toBaseline][classNone])
-		return err
+		return f.pass(ctx, data, f.items(data))
 	}
 	now := f.now()
-	var beside *message[T]
-	if v.mirrors {
-		beside = f.copyAside(ctx, v, data, now)
+	if !v.mirrors {
+		return f.split(ctx, v, data, now, 0)
 	}
-	var err error
-	began := f.now()
-	if v.splits {
-		err = f.split(ctx, v, data, now)
-	} else {
-		n := int64(f.items(data)) - int64(beside.points())
-		err = f.arms[toBaseline].consume(ctx, data)
-		f.telemetry.ConnectorAbRouterPoints.Add(ctx, n, sideOptions[toBaseline][classNone])
-	}
+	beside := f.copyAside(ctx, v, data, now)
 	if beside == nil {
-		return err
+		return f.split(ctx, v, data, now, 0)
 	}
-	f.telemetry.ConnectorAbRouterPoints.Add(ctx, int64(beside.points()), sideOptions[toBaseline][classMirror])
+	f.telemetry.ConnectorAbRouterPoints.Add(ctx, int64(beside.points), sideOptions[toBaseline][classMirror])
+	began := f.now()
+	var err error
+	if beside.whole {
+		err = f.arms[toBaseline].consume(ctx, data)
+	} else {
+		err = f.split(ctx, v, data, now, beside.points)
+	}
 	took := f.now().Sub(began)
 	for _, row := range beside.rows {
 		row.route.state.counts[toBaseline].record(row.points, took, outcomeOf(err))
@@ -106,6 +106,13 @@ func (f *flow[T]) consume(ctx context.Context, data T) error {
 	}
 	f.queue.put(ctx, beside)
 	return nil
+}
+
+// pass gives the baseline what is in no experiment.
+func (f *flow[T]) pass(ctx context.Context, data T, points int) error {
+	err := f.arms[toBaseline].consume(ctx, data)
+	f.telemetry.ConnectorAbRouterPoints.Add(ctx, int64(points), sideOptions[toBaseline][classNone])
+	return err
 }
 
 // outcomeOf says what an arm's answer means.
@@ -119,20 +126,24 @@ func outcomeOf(err error) outcome {
 	return outcomeRefused
 }
 
-// split divides a batch. The baseline comes first: if it does not take its part,
-// nothing has been given away and all may come again.
-func (f *flow[T]) split(ctx context.Context, v *view, data T, now time.Time) error {
+// split divides a batch, of which so many points are counted already. The
+// baseline comes first: if it does not take its part, nothing was given to the
+// candidate, and all may come again.
+func (f *flow[T]) split(ctx context.Context, v *view, data T, now time.Time, counted int) error {
+	if !v.splits {
+		return f.pass(ctx, data, f.items(data)-counted)
+	}
 	t, _ := f.tallies.Get().(*tally)
 	defer func() {
 		t.reset()
 		f.tallies.Put(t)
 	}()
-	total := f.items(data)
+	total := f.items(data) - counted
 	p := f.divide(v, data, now, t)
 	f.count(ctx, &p, t, total)
 	if p.lastPoints[toBaseline] > 0 {
 		if err := f.arms[toBaseline].consume(ctx, p.last[toBaseline]); err != nil {
-			f.undo(&p, data)
+			p.again()
 			return err
 		}
 	}
@@ -141,19 +152,17 @@ func (f *flow[T]) split(ctx context.Context, v *view, data T, now time.Time) err
 		err := f.arms[toBaseline].consume(ctx, p.data[toBaseline])
 		f.recordRows(t, toBaseline, f.now().Sub(began), outcomeOf(err))
 		if err != nil {
-			f.undo(&p, data)
+			p.again()
 			return err
 		}
 	}
 	if p.lastPoints[toCandidate] > 0 {
-		if err := f.toCandidate(ctx, p.last[toCandidate]); err != nil {
-			f.candidateError(ctx, err)
-		}
+		f.giveLast(ctx, &p, t)
 	}
 	if !p.has[toCandidate] {
 		return nil
 	}
-	return f.give(ctx, &p, t, now)
+	return f.give(ctx, &p, t)
 }
 
 // count counts where the points go.
@@ -178,57 +187,72 @@ func (f *flow[T]) count(ctx context.Context, p *parts[T], t *tally, total int) {
 	}
 }
 
-// undo brings a batch back to what it was, as far as somebody may send it again.
-func (f *flow[T]) undo(p *parts[T], data T) {
-	if p.forget != nil {
-		p.forget()
+// giveLast gives the candidate the last of what has left it. Nobody waits for a
+// candidate that gets nothing else: it may have been closed because it hangs.
+func (f *flow[T]) giveLast(ctx context.Context, p *parts[T], t *tally) {
+	last := p.last[toCandidate]
+	if !p.has[toCandidate] {
+		f.queue.put(ctx, &message[T]{ctx: context.WithoutCancel(ctx), data: last, points: p.lastPoints[toCandidate], last: true})
+		return
 	}
-	if p.has[toCandidate] && p.has[toBaseline] {
-		f.merge(p.data[toCandidate], data)
+	if err := f.toCandidate(ctx, last, t.candidates()); err != nil {
+		f.candidateError(ctx, err)
 	}
 }
 
 // give gives the candidate its part, and the baseline what the candidate does not
 // take.
-func (f *flow[T]) give(ctx context.Context, p *parts[T], t *tally, now time.Time) error {
-	part, again := p.data[toCandidate], p.data[toCandidate]
-	retry := f.config.OnError == OnErrorBaseline
-	switch {
-	case retry && f.arms[toCandidate].mutates:
-		again = f.clone(part) // nobody knows what the candidate did to what it refuses
-	case retry:
-		f.ref(part) // otherwise its memory is used again once the candidate returns
-		defer f.unref(part)
+func (f *flow[T]) give(ctx context.Context, p *parts[T], t *tally) error {
+	part, kept := p.data[toCandidate], p.data[toCandidate]
+	retry, mutates := f.config.OnError == OnErrorBaseline, f.arms[toCandidate].mutates
+	if retry && mutates {
+		kept = f.clone(part) // nobody knows what a candidate did to what it refuses
 	}
+	f.ref(kept) // otherwise its memory is used again once an arm returns
 	began := f.now()
-	err := f.toCandidate(ctx, part)
+	err := f.toCandidate(ctx, part, t.candidates())
 	f.recordRows(t, toCandidate, f.now().Sub(began), outcomeOf(err))
-	for i := range t.rows {
-		if row := &t.rows[i]; row.points[toCandidate] > 0 {
-			f.candidateGave(ctx, row.route, now, err != nil)
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) { // else the caller went away, which says nothing of the candidate
+		for i := range t.rows {
+			if row := &t.rows[i]; row.points[toCandidate] > 0 {
+				f.candidateGave(ctx, row.route, began, err != nil)
+			}
 		}
 	}
 	if err == nil {
+		f.unref(kept)
 		return nil
 	}
 	f.candidateError(ctx, err)
 	if retry {
-		n := int64(t.total(toCandidate))
-		if err = f.arms[toBaseline].consume(ctx, again); err == nil {
-			f.telemetry.ConnectorAbRouterRetriedPoints.Add(ctx, n)
-			for i := range t.rows {
-				t.rows[i].route.state.counts[toCandidate].retried.Add(uint64(t.rows[i].points[toCandidate])) //nolint:gosec // not negative
-			}
+		if err = f.retry(ctx, kept, t); err == nil {
+			f.unref(kept)
 			return nil
 		}
 	}
-	if p.forget != nil {
-		p.forget()
-	}
-	if consumererror.IsPermanent(err) || !p.has[toBaseline] {
+	p.again()
+	if consumererror.IsPermanent(err) || !p.has[toBaseline] || mutates && !retry {
+		f.unref(kept)
 		return err
 	}
-	return f.partial(err, again)
+	// What the error holds is never unreferenced: its reader may keep it.
+	return f.partial(err, kept)
+}
+
+// retry gives the baseline what the candidate did not take.
+func (f *flow[T]) retry(ctx context.Context, kept T, t *tally) error {
+	if f.arms[toBaseline].mutates {
+		// It may come back in an error, and a part of a candidate may still read it.
+		kept = f.clone(kept)
+	}
+	if err := f.arms[toBaseline].consume(ctx, kept); err != nil {
+		return err
+	}
+	f.telemetry.ConnectorAbRouterRetriedPoints.Add(ctx, int64(t.total(toCandidate)))
+	for i := range t.rows {
+		t.rows[i].route.state.counts[toCandidate].retried.Add(uint64(t.rows[i].points[toCandidate])) //nolint:gosec // not negative
+	}
+	return nil
 }
 
 func (f *flow[T]) recordRows(t *tally, of side, took time.Duration, what outcome) {
@@ -237,37 +261,4 @@ func (f *flow[T]) recordRows(t *tally, of side, took time.Duration, what outcome
 			t.rows[i].route.state.counts[of].record(n, took, what)
 		}
 	}
-}
-
-// errPanic is wrapped by the error of a candidate that panicked.
-var errPanic = errors.New("the candidate panicked")
-
-// toCandidate calls the candidate, which may take its time only up to the
-// timeout, and whose panic is an error.
-func (f *flow[T]) toCandidate(ctx context.Context, data T) (err error) {
-	if f.config.CandidateTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.config.CandidateTimeout)
-		defer cancel()
-	}
-	defer func() {
-		if what := recover(); what != nil {
-			err = consumererror.NewPermanent(fmt.Errorf("%w: %v", errPanic, what))
-			f.logger.Error("The candidate panicked", zap.Any("panic", what), zap.ByteString("stack", debug.Stack()))
-		}
-	}()
-	return f.arms[toCandidate].consume(ctx, data)
-}
-
-// candidateError counts a batch that the candidate did not take.
-func (f *flow[T]) candidateError(ctx context.Context, err error) {
-	reason := reasonRefused
-	switch {
-	case errors.Is(err, errPanic):
-		reason = reasonPanic
-	case consumererror.IsPermanent(err):
-		reason = reasonFailed
-	}
-	f.telemetry.ConnectorAbRouterCandidateErrors.Add(ctx, 1, reason)
-	f.logger.Debug("The candidate did not take a batch", zap.Error(err))
 }

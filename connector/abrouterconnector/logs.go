@@ -23,10 +23,7 @@ func newLogs(r *router, baseline, candidate consumer.Logs) (*flow[plog.Logs], er
 			return to
 		},
 		ref: pref.RefLogs, unref: pref.UnrefLogs,
-		divide: divideLogs,
-		merge: func(from, into plog.Logs) {
-			from.ResourceLogs().MoveAndAppendTo(into.ResourceLogs())
-		},
+		divide:   divideLogs,
 		mirrored: mirroredLogs,
 		partial:  consumererror.NewLogs,
 	}, [sides]arm[plog.Logs]{

@@ -22,10 +22,7 @@ func newMetrics(r *router, baseline, candidate consumer.Metrics) (*flow[pmetric.
 			return to
 		},
 		ref: pref.RefMetrics, unref: pref.UnrefMetrics,
-		divide: s.parts,
-		merge: func(from, into pmetric.Metrics) {
-			from.ResourceMetrics().MoveAndAppendTo(into.ResourceMetrics())
-		},
+		divide:   s.parts,
 		mirrored: mirroredMetrics,
 		partial:  consumererror.NewMetrics,
 	}

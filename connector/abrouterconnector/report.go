@@ -57,7 +57,7 @@ func (r *router) reportOf(rt *route, now time.Time) report.RouteReport {
 		answer.Breach = *why
 	}
 	if a := s.assigned.Load(); a != nil && !rt.isMirror() {
-		answer.Baseline.Units, answer.Candidate.Units = a.units[toBaseline].len(), a.units[toCandidate].len()
+		answer.Baseline.Units, answer.Candidate.Units = a.units[toBaseline].recently(now), a.units[toCandidate].recently(now)
 	}
 	return answer
 }
@@ -128,18 +128,21 @@ const (
 	classMirror
 )
 
-// reasons are attributes of counters by reason.
+// reasons are those of dropped points and of errors of the candidate.
+var reasons []string
+
 func reasonOption(reason string) metric.MeasurementOption {
+	reasons = append(reasons, reason)
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reason)))
 }
 
-// The reasons of dropped points and of errors of the candidate.
 var (
 	reasonQueueFull = reasonOption("queue_full")
 	reasonShutdown  = reasonOption("shutdown")
 	reasonRefused   = reasonOption("refused")
 	reasonFailed    = reasonOption("failed")
 	reasonPanic     = reasonOption("panic")
+	reasonTimeout   = reasonOption("timeout")
 )
 
 // armOptions are the attributes of counters by arm.

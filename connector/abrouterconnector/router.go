@@ -38,6 +38,7 @@ type router struct {
 	refused  atomic.Int64
 	wake     chan struct{}
 
+	calls      calls // of the candidate
 	started    atomic.Bool
 	unregister func()
 	cancel     context.CancelFunc
@@ -105,38 +106,43 @@ func (r *router) run(ctx context.Context) {
 		if r.stale(r.current.Load()) || r.compiler.due(r.now()) {
 			r.look()
 		}
+		r.closeOverdue(ctx)
 	}
 }
-
-// running says whether start was called.
-func (r *router) running() bool { return r.started.Load() }
 
 func (r *router) stop() {
 	r.unregister()
 	r.cancel()
 	r.loops.Wait()
-	r.telemetry.Shutdown()
 }
 
-// stale says whether control has another policy than that of the view.
-func (r *router) stale(v *view) bool { return r.source != nil && r.source.Policy() != v.snapshot }
+// stale says whether control has another policy than that of the view. Version 0
+// says that control does not know: what is in force stays, as long as leases do.
+func (r *router) stale(v *view) bool {
+	if r.source == nil {
+		return false
+	}
+	s := r.source.Policy()
+	return s != nil && s != v.snapshot && (s.Version > 0 || v.snapshot == nil)
+}
 
 // look makes a view of the newest policy. One that cannot be made leaves the
 // data to the baseline.
 func (r *router) look() {
-	var snapshot *policy.Snapshot
-	if r.source != nil {
+	v := r.current.Load()
+	snapshot := v.snapshot
+	if r.stale(v) {
 		snapshot = r.source.Policy()
 	}
-	v, refused, err := r.compiler.compile(snapshot, r.now())
+	next, refused, err := r.compiler.compile(snapshot, r.now())
 	if err != nil {
 		r.logger.Error("Experiments cannot be routed; their data goes to the baseline", zap.Error(err))
 	}
-	if v == nil {
-		v = &view{snapshot: snapshot}
+	if next == nil {
+		next = &view{snapshot: snapshot}
 	}
 	r.refused.Store(int64(refused))
-	r.current.Store(v)
+	r.current.Store(next)
 }
 
 // view is what a batch is divided by: one atomic load, and another of the policy

@@ -106,8 +106,8 @@ func scopeRef(key string) (policy.AttributeRef, error) {
 }
 
 // experimentOf is what routing has to know of a route.
-func experimentOf(r *policy.Route, rank, tag int) (routing.Experiment, error) {
-	e := routing.Experiment{ID: r.Experiment, Metrics: r.Metrics, Rank: rank, Tag: tag}
+func experimentOf(r *policy.Route) (routing.Experiment, error) {
+	e := routing.Experiment{ID: r.Experiment, Metrics: r.Metrics}
 	for key, value := range r.Scope {
 		ref, err := scopeRef(key)
 		if err != nil {
@@ -127,7 +127,7 @@ func experimentOf(r *policy.Route, rank, tag int) (routing.Experiment, error) {
 	default:
 		return e, fmt.Errorf("mode: there is no %q", r.Mode)
 	}
-	if r.Weight < 0 || r.Weight > 100 {
+	if !validWeight(r) {
 		return e, fmt.Errorf("weight: must be between 0 and 100, got %d", r.Weight)
 	}
 	if e.Unit = routing.Unit(r.Unit); !slices.Contains(signals[r.Signal], e.Unit) {
@@ -142,3 +142,5 @@ func experimentOf(r *policy.Route, rank, tag int) (routing.Experiment, error) {
 	}
 	return e, nil
 }
+
+func validWeight(r *policy.Route) bool { return r.Weight >= 0 && r.Weight <= 100 }

@@ -7,6 +7,7 @@ type tally struct {
 	// places are those of routes in rows, plus one, by routing.Experiment.Tag. It
 	// is used only when there is more than one row.
 	places []int32
+	routes []*route // of candidates
 }
 
 // tallyRow is what one experiment gave to the arms.
@@ -43,6 +44,7 @@ func (t *tally) reset() {
 		t.rows[i].route = nil
 	}
 	t.rows = t.rows[:0]
+	clear(t.routes[:cap(t.routes)])
 }
 
 // total is what an arm was given.
@@ -51,4 +53,16 @@ func (t *tally) total(of side) (points int) {
 		points += t.rows[i].points[of]
 	}
 	return points
+}
+
+// candidates returns the experiments that gave something to their candidate. The
+// slice is the tally's.
+func (t *tally) candidates() []*route {
+	t.routes = t.routes[:0]
+	for i := range t.rows {
+		if t.rows[i].points[toCandidate] > 0 {
+			t.routes = append(t.routes, t.rows[i].route)
+		}
+	}
+	return t.routes
 }

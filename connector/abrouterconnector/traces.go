@@ -23,10 +23,7 @@ func newTraces(r *router, baseline, candidate consumer.Traces) (*flow[ptrace.Tra
 			return to
 		},
 		ref: pref.RefTraces, unref: pref.UnrefTraces,
-		divide: divideTraces,
-		merge: func(from, into ptrace.Traces) {
-			from.ResourceSpans().MoveAndAppendTo(into.ResourceSpans())
-		},
+		divide:   divideTraces,
 		mirrored: mirroredTraces,
 		partial:  consumererror.NewTraces,
 	}, [sides]arm[ptrace.Traces]{

@@ -2,6 +2,8 @@ package abrouterconnector
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,53 +21,125 @@ type compiler struct {
 	// last is the newest view's routes by experiment, those that leave among them;
 	// gone is when such a route is dropped for good.
 	last       map[string]*route
+	table      *routing.Table
+	made       []entry // what table was made of
 	gone       map[string]time.Time
 	generation uint64
 }
 
+// maySplit says whether there is, or control may send, an experiment that splits.
+func (c *compiler) maySplit() bool {
+	return c.config.Control != nil || slices.ContainsFunc(c.static, func(r policy.Route) bool { return r.Mode == modeSplit })
+}
+
+// The ranks by which routes win whose scopes overlap. Control starts nothing where
+// another experiment is, but routers keep those that have ended for a while.
+const (
+	rankStatic = iota
+	rankPromoted
+	rankControl
+	rankLeaving
+)
+
 // compile makes the view of a snapshot, which is nil without control. Routes that
-// cannot be routed are left out; the error, if any, joins what is wrong with
-// them.
+// cannot be routed are left out and counted; the error, if any, joins what is
+// wrong with them.
 func (c *compiler) compile(s *policy.Snapshot, now time.Time) (*view, int, error) {
 	c.generation++
-	v := &view{snapshot: s}
-	next := map[string]*route{}
-	var list []routing.Experiment
+	entries := c.entries(s, now)
+	table, err := c.tableOf(entries)
+	if err != nil { // the conditions of a scope are unique, and so are ids here
+		return nil, len(entries), err
+	}
+	v := &view{snapshot: s, table: table, routes: make([]*route, 0, len(entries))}
+	next := make(map[string]*route, len(entries))
 	var errs []error
-	add := func(r policy.Route, rank int, leaves *leaving) {
-		if _, twice := next[r.Experiment]; twice {
-			return // a static one goes before one of control
+	for i := range entries {
+		e := &entries[i]
+		if e.err != nil {
+			errs = append(errs, fmt.Errorf("experiment %q: %w", e.route.Experiment, e.err))
+			continue
 		}
-		e, err := experimentOf(&r, rank, len(v.routes))
-		if err != nil {
-			errs = append(errs, errors.New(r.Experiment+": "+err.Error()))
+		rt := &route{Route: *e.route, state: c.state(e.route, now), generation: c.generation, leaves: e.leaves}
+		next[rt.Experiment] = rt
+		v.routes = append(v.routes, rt)
+		v.splits = v.splits || rt.Mode == modeSplit
+		v.mirrors = v.mirrors || rt.Mode == modeMirror
+	}
+	c.table, c.made, c.last = table, entries, next
+	return v, len(errs), errors.Join(errs...)
+}
+
+// entry is a route on its way into a table.
+type entry struct {
+	route  *policy.Route
+	rank   int
+	leaves *leaving
+	// experiment is what the table has of it, unless err says why it cannot.
+	experiment routing.Experiment
+	err        error
+}
+
+// entries are the routes that are to be in force. A static one goes before one
+// of control with the same id. What cannot be routed counts as not sent.
+func (c *compiler) entries(s *policy.Snapshot, now time.Time) []entry {
+	list := make([]entry, 0, len(c.made)+1)
+	there := make(map[string]struct{}, len(c.made)+1)
+	add := func(e entry) {
+		if _, twice := there[e.route.Experiment]; twice {
 			return
 		}
-		rt := &route{Route: r, state: c.state(&r, now), generation: c.generation, leaves: leaves}
-		next[r.Experiment] = rt
-		v.routes, list = append(v.routes, rt), append(list, e)
-		v.splits = v.splits || r.Mode == modeSplit
-		v.mirrors = v.mirrors || r.Mode == modeMirror
+		if at := len(list); at < len(c.made) && alike(&e, &c.made[at]) {
+			e.experiment, e.err = c.made[at].experiment, c.made[at].err
+		} else {
+			e.experiment, e.err = experimentOf(e.route)
+		}
+		if e.err == nil {
+			there[e.route.Experiment] = struct{}{}
+		}
+		list = append(list, e)
 	}
-	for _, r := range c.static {
-		add(r, 0, nil)
+	for i := range c.static {
+		add(entry{route: &c.static[i], rank: rankStatic})
 	}
 	if s != nil {
-		for _, r := range s.Routes {
-			if r.Signal == c.signal {
-				add(r, 1, nil)
+		for i := range s.Routes {
+			if s.Routes[i].Signal == c.signal {
+				add(entry{route: &s.Routes[i], rank: rankControl})
 			}
 		}
 	}
-	for _, rt := range c.leaving(s, next, now) {
-		add(rt.Route, 1, rt.leaves)
+	for _, rt := range c.leaving(s, there, now) {
+		rank := rankLeaving
+		if rt.leaves.promoted {
+			rank = rankPromoted
+		}
+		add(entry{route: &rt.Route, rank: rank, leaves: rt.leaves})
 	}
-	table, err := routing.Compile(list)
-	if err != nil { // the conditions of a scope are unique, and so are ids here
-		return nil, len(list), err
+	return list
+}
+
+// tableOf makes a table of what is right of the entries. Most new policies change
+// weights only: then the table is the one that there is (BenchmarkCompile).
+func (c *compiler) tableOf(entries []entry) (*routing.Table, error) {
+	if c.table != nil && slices.EqualFunc(entries, c.made, func(a, b entry) bool { return alike(&a, &b) }) {
+		return c.table, nil
 	}
-	v.table, c.last = table, next
-	return v, len(errs), errors.Join(errs...)
+	list := make([]routing.Experiment, 0, len(entries))
+	for i := range entries {
+		if e := &entries[i]; e.err == nil {
+			e.experiment.Rank, e.experiment.Tag = e.rank, len(list)
+			list = append(list, e.experiment)
+		}
+	}
+	return routing.Compile(list)
+}
+
+// alike says whether a table has the same of both.
+func alike(a, b *entry) bool {
+	x, y := a.route, b.route
+	return a.rank == b.rank && x.Experiment == y.Experiment && x.Mode == y.Mode && x.Unit == y.Unit && x.Attribute == y.Attribute &&
+		validWeight(x) == validWeight(y) && maps.Equal(x.Scope, y.Scope) && slices.Equal(x.Metrics, y.Metrics)
 }
 
 // state is that of the route's epoch.
@@ -92,7 +166,7 @@ func (c *compiler) state(r *policy.Route, now time.Time) *routeState {
 // splits, as long as streams have to be taken from their candidates, and those of
 // promoted experiments, until the common processor has taken over from the
 // candidate's what it saw to the last point.
-func (c *compiler) leaving(s *policy.Snapshot, next map[string]*route, now time.Time) (list []*route) {
+func (c *compiler) leaving(s *policy.Snapshot, next map[string]struct{}, now time.Time) (list []*route) {
 	phase := phases * c.config.InputInterval
 	for id, old := range c.last {
 		_, there := next[id]

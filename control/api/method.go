@@ -42,6 +42,11 @@ var verbs = map[string]access.Verb{
 	"Policies/UpdatePolicy": access.Update, "Policies/DeletePolicy": access.Delete, "Policies/PreviewPolicy": access.Preview,
 	"Policies/EnforcePolicy": access.Enforce, "Policies/DisablePolicy": access.Disable, "Policies/RollbackPolicy": access.Rollback,
 	"Policies/ListPolicyRevisions": access.List, "Policies/GetPolicyRevision": access.Get,
+	"Experiments/ListExperiments": access.List, "Experiments/GetExperiment": access.Get, "Experiments/CreateExperiment": access.Create,
+	"Experiments/UpdateExperiment": access.Update, "Experiments/DeleteExperiment": access.Delete, "Experiments/StartExperiment": access.Start,
+	"Experiments/PauseExperiment": access.Pause, "Experiments/ResumeExperiment": access.Start, "Experiments/PromoteExperiment": access.Promote,
+	"Experiments/AbortExperiment": access.Rollback, "Experiments/ApproveExperiment": access.Promote,
+	"Experiments/GetExperimentReport": access.Get, "Experiments/GetExperimentAnalysis": access.Get, "Experiments/WatchExperiment": access.Watch,
 	"Cardinality/ListCardinality": access.List, "Cardinality/GetCardinality": access.Get,
 	"Costs/GetCosts": access.Get, "Costs/ListCosts": access.List, "Costs/GetHistory": access.Get,
 	"Savings/ListSavings": access.List, "Savings/GetSaving": access.Get, "Savings/EstimateSaving": access.Get,
@@ -63,6 +68,13 @@ var located = map[string]func(request, answer proto.Message) string{
 		}
 		p := answer.(*phoenixv1.Policy)
 		return "/api/v1/policies/" + url.PathEscape(p.GetNamespace()) + "/" + url.PathEscape(p.GetName())
+	},
+	"Experiments/CreateExperiment": func(request, answer proto.Message) string {
+		if request.(*phoenixv1.CreateExperimentRequest).GetValidateOnly() {
+			return ""
+		}
+		e := answer.(*phoenixv1.Experiment)
+		return "/api/v1/experiments/" + url.PathEscape(e.GetNamespace()) + "/" + url.PathEscape(e.GetName())
 	},
 	"APIKeys/CreateAPIKey": func(_, answer proto.Message) string {
 		return "/api/v1/apiKeys/" + url.PathEscape(answer.(*phoenixv1.CreateAPIKeyResponse).GetApiKey().GetId())

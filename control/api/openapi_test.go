@@ -158,7 +158,7 @@ func assertParameters(t *testing.T, m protoreflect.MethodDescriptor, o operation
 // TestRequestsFromTheDescription sends what the description allows, and what it
 // does not. No answer is 5xx, and each is as the description has it.
 func TestRequestsFromTheDescription(t *testing.T) {
-	requests, err := apitest.Requests(api.OpenAPI(), "WatchEvents")
+	requests, err := apitest.Requests(api.OpenAPI(), "WatchEvents", "WatchExperiment")
 	require.NoError(t, err)
 	handler := newWorld(t, func(s *api.Settings) { s.Logger, s.Observer = nil, nil }).server.Handler()
 	statuses := map[int]int{}

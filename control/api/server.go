@@ -32,6 +32,7 @@ var ErrShuttingDown = fault.ErrShuttingDown
 type Settings struct {
 	// The services. All are required.
 	Policies    phoenixv1.PoliciesServer
+	Experiments phoenixv1.ExperimentsServer
 	Cardinality phoenixv1.CardinalityServer
 	Costs       phoenixv1.CostsServer
 	Savings     phoenixv1.SavingsServer
@@ -97,7 +98,7 @@ func (s *Settings) complete() error {
 	var errs error
 	v := reflect.ValueOf(*s)
 	for _, name := range []string{
-		"Policies", "Cardinality", "Costs", "Savings", "PriceModels", "APIKeys", "Audit", "Events", "System", "Guard", "Limiter", "Keys", "Exposure",
+		"Policies", "Experiments", "Cardinality", "Costs", "Savings", "PriceModels", "APIKeys", "Audit", "Events", "System", "Guard", "Limiter", "Keys", "Exposure",
 	} {
 		if v.FieldByName(name).IsZero() {
 			errs = errors.Join(errs, fmt.Errorf("api: Settings.%s is required", name))
@@ -191,6 +192,7 @@ type service struct {
 func (s *Server) services() []service {
 	return []service{
 		{&phoenixv1.Policies_ServiceDesc, s.Policies},
+		{&phoenixv1.Experiments_ServiceDesc, s.Experiments},
 		{&phoenixv1.Cardinality_ServiceDesc, s.Cardinality},
 		{&phoenixv1.Costs_ServiceDesc, s.Costs},
 		{&phoenixv1.Savings_ServiceDesc, s.Savings},

@@ -32,7 +32,7 @@ type Settings struct {
 	Store store.ExperimentReader
 	// Active lists the experiments that hold a scope; State is the present state of
 	// one of them.
-	Active func() []experiment.Active
+	Active func(context.Context) ([]experiment.Active, error)
 	State  func(store.ExperimentKey) (experiment.State, bool)
 	// Cardinality asks the measuring point that is billed.
 	Cardinality func(context.Context) (report.Cardinality, error)
@@ -137,7 +137,11 @@ func (p *Pilot) tell(level zapcore.Level, message, why string) {
 func (p *Pilot) proceed(ctx context.Context) error {
 	var errs []error
 	c := p.settings.Config
-	for _, a := range p.settings.Active() {
+	active, err := p.settings.Active(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range active {
 		name, own := strings.CutPrefix(a.ID, c.Namespace+"/")
 		if !own || !strings.HasPrefix(name, Prefix) {
 			continue
@@ -218,7 +222,10 @@ func (p *Pilot) world(ctx context.Context) (w World, err error) {
 	if w.Cardinality, err = p.settings.Cardinality(ctx); err != nil {
 		return w, err
 	}
-	w.Rules, w.Active, w.Tried = p.settings.Rules(), p.settings.Active(), map[string]time.Time{}
+	if w.Active, err = p.settings.Active(ctx); err != nil {
+		return w, err
+	}
+	w.Rules, w.Tried = p.settings.Rules(), map[string]time.Time{}
 	q := store.ExperimentQuery{Namespaces: []string{c.Namespace}, NamePrefix: Prefix, PageRequest: store.PageRequest{Size: store.MaxPageSize}}
 	for {
 		page, err := p.settings.Store.ListExperiments(ctx, q)

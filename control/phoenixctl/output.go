@@ -78,7 +78,8 @@ var answerJSON = protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: 
 // set has no place.
 func written(m proto.Message) bool {
 	switch m.(type) {
-	case *pb.Policy, *pb.ListPoliciesResponse, *pb.PolicyRevision, *pb.PriceModel, *pb.ListPriceModelsResponse:
+	case *pb.Policy, *pb.ListPoliciesResponse, *pb.PolicyRevision, *pb.PriceModel, *pb.ListPriceModelsResponse,
+		*pb.Experiment, *pb.ListExperimentsResponse:
 		return true
 	default:
 		return false

@@ -53,12 +53,18 @@ func exitCode(err error) int {
 		mistakes    manifest.Mistakes
 		problem     *client.Problem
 		unreachable *client.UnreachableError
+		ended       endedError
+		watching    watchError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &many):
 		return exitCode(many[0])
+	case errors.As(err, &ended):
+		return ended.code()
+	case errors.As(err, &watching):
+		return watching.code()
 	case errors.As(err, &problem):
 		return problemCode(problem)
 	case errors.As(err, &wrongUse), errors.As(err, &mistakes):

@@ -20,7 +20,8 @@ const exitCodes = `Exit codes:
   3  not found
   4  not logged in, or not allowed
   5  the state does not allow it, or somebody changed it meanwhile
-  6  the control plane does not answer`
+  6  the control plane does not answer
+experiments watch has its own, by how the experiment ended.`
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -37,7 +38,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddGroup(&cobra.Group{ID: groupData, Title: "What it costs, and what to do:"},
 		&cobra.Group{ID: groupPlane, Title: "The control plane:"})
-	for _, c := range []*cobra.Command{newTopCommand(), newPoliciesCommand(), newSavingsCommand(), newCostsCommand(), newRulesCommand()} {
+	for _, c := range []*cobra.Command{newTopCommand(), newPoliciesCommand(), newExperimentsCommand(), newSavingsCommand(), newCostsCommand(), newRulesCommand()} {
 		c.GroupID = groupData
 		root.AddCommand(c)
 	}

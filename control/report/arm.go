@@ -42,15 +42,19 @@ type ArmReport struct {
 	// it was read.
 	Since, At time.Time
 	// Series counts the series of the backend that were seen in the present and the
-	// last sub-window of the processor, RelativeError is one standard error of it as
-	// a fraction. Sub-windows begin at times of the wall clock, so that arms are
-	// compared over the same time. Until two whole ones have passed since Since, it
-	// is 0, and so are Units: what was under way then is not the arm's.
+	// last sub-window, RelativeError is one standard error of it as a fraction. A
+	// sub-window is as long as the processor's, but at most a minute. They begin at
+	// times of the wall clock, so that arms are compared over the same time. Until
+	// two whole ones have passed since Since, it is 0, and so are Units and
+	// MemoryBytes: what was under way then is not the arm's.
 	Series        uint64
 	RelativeError float64
-	// Points and Bytes count data points and their size as OTLP.
+	// Points counts data points, and Bytes their size as OTLP, without what resource,
+	// scope and metric add to a message: that depends on how points are batched. The
+	// ends of series (no recorded value) are points, and no Series.
 	Points, Bytes uint64
-	// MemoryBytes is the memory that this state takes.
+	// MemoryBytes is about the memory that this state takes. It grows evenly with
+	// streams and units, so that arms that hold the same say the same.
 	MemoryBytes uint64
 	// Units has an entry for each unit that was seen, in no order. Only with split.
 	// UnitsLeftOut counts the points of units beyond the bound.
@@ -62,6 +66,8 @@ type ArmReport struct {
 type UnitReport struct {
 	// Unit is the hash by which routers assign it.
 	Unit uint64
-	// Points, Bytes and Series are as in ArmReport.
+	// Points, Bytes and Series are as in ArmReport, but that series which several of
+	// the unit's streams make together count for each. A unit that sent nothing for
+	// two sub-windows may begin anew.
 	Points, Bytes, Series uint64
 }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/phoenix-platform/phoenix/control/access"
+	"github.com/phoenix-platform/phoenix/control/autopilot"
 )
 
 // Config is the configuration of the phoenix_control extension.
@@ -56,6 +57,12 @@ type Config struct {
 
 	// Cost says what is billed.
 	Cost CostConfig `mapstructure:"cost"`
+
+	// Experiments is what experiments need beside the rest.
+	Experiments ExperimentsConfig `mapstructure:"experiments"`
+
+	// AutoOptimize makes experiments of recommendations. Default: off.
+	AutoOptimize autopilot.Config `mapstructure:"auto_optimize"`
 }
 
 // PostgresConfig says where the database is.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/phoenix-platform/phoenix/control"
 	"github.com/phoenix-platform/phoenix/control/access"
+	"github.com/phoenix-platform/phoenix/control/autopilot"
+	"github.com/phoenix-platform/phoenix/control/metricsource"
 	"github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension/internal/metadata"
 )
 
@@ -32,6 +34,8 @@ func createDefaultConfig() component.Config {
 		ServerConfig:   server,
 		RequestTimeout: defaultRequestTimeout,
 		Access:         access.DefaultConfig(),
+		Experiments:    ExperimentsConfig{Lateness: control.DefaultLateness, MetricSource: MetricSourceConfig{Timeout: metricsource.DefaultTimeout}},
+		AutoOptimize:   autopilot.DefaultConfig(),
 	}
 }
 

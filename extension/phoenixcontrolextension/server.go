@@ -49,6 +49,8 @@ func (e *controlExtension) settings(ctx context.Context, host component.Host) (c
 		PreviewWindow:      e.config.PreviewWindow,
 		CostPoint:          e.config.Cost.Point,
 		Hosts:              e.config.Cost.Hosts,
+		Experiments:        e.config.Experiments.settings(),
+		AutoOptimize:       e.config.AutoOptimize,
 		RequestTimeout:     e.config.RequestTimeout,
 		MaxBodyBytes:       e.config.MaxRequestBodySize,
 	}, nil

@@ -154,7 +154,7 @@ var Walls = []Wall{
 }
 
 // pureControl are the packages that decide: see also CheckPure.
-var pureControl = []string{"./control/experiment", "./control/stats", "./control/cost", "./control/advisor"}
+var pureControl = []string{"./control/experiment", "./control/stats", "./control/verdict", "./control/cost", "./control/advisor"}
 
 // Check returns a sentence for each import that the wall refuses.
 func (w Wall) Check(g Graph) []string {

@@ -3,11 +3,12 @@ package cardinalityprocessor
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 
 	"github.com/phoenix-platform/phoenix/control/policy"
@@ -15,20 +16,29 @@ import (
 	"github.com/phoenix-platform/phoenix/internal/routing"
 )
 
-// armLookEvery is how often new experiments are looked for.
-const armLookEvery = 100 * time.Millisecond
+const (
+	// armLookEvery is how often new experiments are looked for.
+	armLookEvery = 100 * time.Millisecond
+	// maxArmSubWindow is the longest sub-window of the series of an arm: twice as
+	// long is what a look has to wait for series that are gone to be forgotten.
+	maxArmSubWindow = time.Minute
+
+	metricsSignal = "metrics"
+)
 
 // armed measures what leaves one arm of experiments. All instances of one id
 // share it.
 type armed struct {
 	measurement *measurement
-	name        string // baseline or candidate; empty: the end of no arm
+	name        policy.Arm // empty: the end of no arm
+	subWindow   time.Duration
 	source      policy.Source
-	view        atomic.Pointer[armView]
-	unregister  func()
+	budget      armBudget
+	view        atomic.Pointer[armView] // nil: nothing is measured
+	unregister  func()                  // nil: not registered
 }
 
-// armView is the experiments that are looked for. It is not written to, but for
+// armView is the experiments that are measured. It is not written to, but for
 // what the counters count.
 type armView struct {
 	snapshot *policy.Snapshot
@@ -38,27 +48,33 @@ type armView struct {
 
 var _ report.ArmSource = (*armed)(nil)
 
-// startArm finds the experiments and offers what is counted. Without the option
-// arm it does nothing.
-func (m *measurement) startArm(host component.Host) error {
-	a := &m.arm
-	a.measurement, a.name, a.unregister = m, m.config.Arm, func() {}
+// init makes it ready. With the option `arm` half of the memory is for
+// experiments.
+func (a *armed) init(m *measurement) {
+	a.measurement, a.name = m, policy.Arm(m.config.Arm)
+	a.subWindow = min(m.config.Window/time.Duration(m.config.SubWindows), maxArmSubWindow)
+	if a.name != "" {
+		a.budget.bound = int64(m.config.MaxMemoryMiB) << 20 / 2
+		a.budget.left.Store(a.budget.bound)
+	}
+}
+
+// start finds the experiments and offers what is counted. Without the option
+// `arm` it does nothing.
+func (a *armed) start(host component.Host) error {
 	if a.name == "" {
 		return nil
 	}
-	extension := host.GetExtensions()[*m.config.Control] // start has found it
-	source, is := extension.(policy.Source)
-	if !is {
-		return fmt.Errorf("control: %s measures the arm %s, and %s knows no experiments", m.id, a.name, m.config.Control)
+	m := a.measurement
+	extension := host.GetExtensions()[*m.config.Control] // it is there: findControl
+	source, knows := extension.(policy.Source)
+	registry, judges := extension.(report.ArmRegistry)
+	if !knows || !judges {
+		return fmt.Errorf("arm: %s needs a control plane that runs experiments, but the extension %s (%T) does not", m.id, m.config.Control, extension)
 	}
 	a.source = source
-	a.view.Store(&armView{})
 	a.look(time.Now())
-	registry, is := extension.(report.ArmRegistry)
-	if !is {
-		return nil
-	}
-	unregister, err := registry.RegisterArm(report.ArmRegistration{Component: m.id.String(), Point: m.point, Arm: a.name, Source: a})
+	unregister, err := registry.RegisterArm(report.ArmRegistration{Component: m.id.String(), Point: m.point, Arm: string(a.name), Source: a})
 	if err != nil {
 		return fmt.Errorf("register with %s: %w", m.config.Control, err)
 	}
@@ -66,7 +82,15 @@ func (m *measurement) startArm(host component.Host) error {
 	return nil
 }
 
-// run looks for new experiments until ctx ends.
+func (a *armed) shutdown() {
+	if a.unregister != nil {
+		a.unregister()
+		a.unregister = nil
+	}
+}
+
+// run takes over new experiments until ctx ends. What compiles takes no time of a
+// batch.
 func (a *armed) run(ctx context.Context) {
 	tick := time.NewTicker(armLookEvery)
 	defer tick.Stop()
@@ -82,39 +106,74 @@ func (a *armed) run(ctx context.Context) {
 	}
 }
 
-// look takes over the newest experiments. What is known of those that stay is
+// look takes over the newest experiments. What was counted of those that stay is
 // kept, as long as they run without an interruption.
 func (a *armed) look(now time.Time) {
-	snapshot := a.source.Policy()
-	old := map[string]*armCounter{}
-	for _, c := range a.view.Load().counters {
-		old[c.experiment] = c
+	snapshot, before := a.source.Policy(), a.view.Load()
+	if before == nil {
+		before = &armView{}
 	}
-	v := &armView{snapshot: snapshot}
+	if before.measures(snapshot) { // a weight or a lease makes no other view
+		a.view.Store(&armView{snapshot: snapshot, table: before.table, counters: before.counters})
+		return
+	}
+	old := make(map[string]*armCounter, len(before.counters))
+	for _, c := range before.counters {
+		old[c.experiment()] = c
+	}
+	next := &armView{snapshot: snapshot}
 	var list []routing.Experiment
 	for i := range snapshot.Routes {
 		r := &snapshot.Routes[i]
-		if r.Signal != "metrics" {
+		if r.Signal != metricsSignal {
 			continue
 		}
-		e, err := routedExperiment(r, len(v.counters))
+		e, err := routedExperiment(r, len(next.counters))
 		if err != nil {
 			a.measurement.settings.Logger.Error("An experiment cannot be measured", zap.String("experiment", r.Experiment), zap.Error(err))
 			continue
 		}
 		c := old[r.Experiment]
-		if c == nil || c.epoch != r.Epoch || c.unit != e.Unit {
-			c = newArmCounter(r.Experiment, r.Epoch, e.Unit, a.measurement.subWindow(), now)
+		if c != nil && c.measures(r) {
+			delete(old, r.Experiment)
+		} else {
+			c = a.newCounter(r, e.Unit, now)
 		}
-		v.counters, list = append(v.counters, c), append(list, e)
+		next.counters, list = append(next.counters, c), append(list, e)
 	}
-	table, err := routing.Compile(list)
-	if err != nil {
+	var err error
+	if next.table, err = routing.Compile(list); err != nil {
 		a.measurement.settings.Logger.Error("Experiments cannot be measured", zap.Error(err))
-		v.counters = nil
 	}
-	v.table = table
-	a.view.Store(v)
+	a.view.Store(next)
+	for _, c := range old {
+		c.retire()
+	}
+}
+
+// measures says whether the view has the experiments of a snapshot, in their order.
+func (v *armView) measures(s *policy.Snapshot) bool {
+	n := 0
+	for i := range s.Routes {
+		r := &s.Routes[i]
+		if r.Signal != metricsSignal {
+			continue
+		}
+		if n == len(v.counters) || v.counters[n].experiment() != r.Experiment || !v.counters[n].measures(r) {
+			return false
+		}
+		n++
+	}
+	return n == len(v.counters)
+}
+
+// measures says whether the counter is of this route: what decides which points
+// take part, and what its units are, is the same, and the candidate did not begin
+// anew.
+func (c *armCounter) measures(r *policy.Route) bool {
+	own := &c.route
+	return own.Epoch == r.Epoch && own.Mode == r.Mode && own.Unit == r.Unit && own.Attribute == r.Attribute &&
+		maps.Equal(own.Scope, r.Scope) && slices.Equal(own.Metrics, r.Metrics)
 }
 
 // routedExperiment is what routing has to know of a route. Bare keys of a scope
@@ -146,37 +205,45 @@ func routedExperiment(r *policy.Route, tag int) (routing.Experiment, error) {
 	return e, nil
 }
 
-// count counts what a batch holds of experiments. Without the option arm it costs
-// a comparison, without experiments an atomic load.
-func (a *armed) count(md pmetric.Metrics) {
-	if a.name == "" {
-		return
-	}
-	v := a.view.Load()
-	if v.table.Len() == 0 {
-		return
-	}
-	f := armFeeder{measurement: a.measurement, view: v, now: time.Now()}
-	for _, rm := range md.ResourceMetrics().All() {
-		f.resource(rm)
-	}
-}
-
 // Arms implements report.ArmSource.
-func (a *armed) Arms(_ context.Context, experiments []string) ([]report.ArmReport, error) {
+func (a *armed) Arms(ctx context.Context, experiments []string) ([]report.ArmReport, error) {
 	wanted := make(map[string]struct{}, len(experiments))
 	for _, id := range experiments {
 		wanted[id] = struct{}{}
 	}
+	view := a.view.Load()
+	list := make([]report.ArmReport, 0, min(len(view.counters), max(len(experiments), 1)))
 	now := time.Now()
-	var list []report.ArmReport
-	for _, c := range a.view.Load().counters {
-		if _, is := wanted[c.experiment]; !is && len(wanted) > 0 {
+	for _, c := range view.counters {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if _, is := wanted[c.experiment()]; !is && len(wanted) > 0 {
 			continue
 		}
-		answer := c.report(now)
-		answer.Component, answer.Point, answer.Arm = a.measurement.id.String(), a.measurement.point, a.name
-		list = append(list, answer)
+		r := c.report(now)
+		r.Component, r.Point, r.Arm = a.measurement.id.String(), a.measurement.point, string(a.name)
+		list = append(list, r)
 	}
 	return list, nil
 }
+
+// armBudget bounds the memory of all experiments.
+type armBudget struct {
+	bound int64
+	left  atomic.Int64
+}
+
+// used is what experiments take.
+func (b *armBudget) used() int64 { return b.bound - b.left.Load() }
+
+// take takes bytes, or says that there are no more.
+func (b *armBudget) take(bytes int) bool {
+	if b.left.Add(int64(-bytes)) < 0 {
+		b.left.Add(int64(bytes))
+		return false
+	}
+	return true
+}
+
+func (b *armBudget) give(bytes int) { b.left.Add(int64(bytes)) }

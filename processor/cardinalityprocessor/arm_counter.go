@@ -1,184 +1,264 @@
 package cardinalityprocessor
 
 import (
-	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/internal/routing"
 	"github.com/phoenix-platform/phoenix/internal/sketch"
 )
 
-// Bounds of what is kept of an experiment. Series are counted exactly up to three
-// quarters of the slots, 8 bytes each, and by a sketch of 2^precision bytes
-// beyond.
 const (
-	maxArmSlots   = 8192
-	maxUnitSlots  = 256
-	armPrecision  = 14
-	unitPrecision = 10
-	maxUnits      = 4096
+	// armWindow is how many sub-windows series are counted over: the running one
+	// and the one before.
+	armWindow = 2
+	// settled is after how many sub-windows series are told: two whole ones have
+	// passed since the one in which counting began. What was under way then, and what
+	// passed before the rules of the candidate came into force, is not the arm's.
+	settled = 3
+	// streamBytes is about what a stream takes.
+	streamBytes = 16
+	// armCounterBytes is what a counter takes before it counts, its routing
+	// included.
+	armCounterBytes = 1024
 )
 
 // armCounter counts what leaves one arm of one experiment.
 type armCounter struct {
-	experiment string
-	epoch      uint64
-	unit       routing.Unit
-	since      time.Time
-	// generation is how long one lasts. Its edges are those of the wall clock, so
-	// that the counters of both arms, in whatever process, turn at once.
-	generation time.Duration
+	route     policy.Route
+	unit      routing.Unit
+	marked    bool // points may carry policy.ArmAttribute, which is no part of their series
+	streams   bool // the backend bills OTLP streams
+	budget    *armBudget
+	since     time.Time
+	subWindow time.Duration
+	first     int64 // the sub-window in which counting began
 
-	began int64 // the generation in which counting began
+	points, bytes atomic.Uint64
+	running       atomic.Int64  // the number of the running sub-window
+	epoch         atomic.Uint32 // its epoch in seen
+	seen          atomic.Pointer[sketch.Table]
 
 	mu      sync.Mutex
-	at      int64 // the present one
-	total   armTotal
-	units   map[uint64]*armTotal
-	leftOut uint64
+	full    bool // there was no memory for another stream in this sub-window
+	present seriesSet
+	last    seriesSet
+	// precision is that of all sketches; 0 until there is one.
+	precision, wanted uint8
+	units             armUnits
+	taken             int // of the budget
+	retired           bool
 }
 
-// armTotal counts points, bytes and series.
-type armTotal struct {
-	points, bytes uint64
-	// present and last are the streams of the two newest generations, by how many
-	// series one makes. There are as many weights as layouts of histograms.
-	present, last map[int]*sketch.Distinct
+func (a *armed) newCounter(r *policy.Route, unit routing.Unit, now time.Time) *armCounter {
+	c := &armCounter{
+		route: *r, unit: unit, marked: a.name == policy.ArmCandidate && unit == routing.UnitNone, streams: a.measurement.backend.Streams(),
+		budget: &a.budget, since: now, subWindow: a.subWindow, first: subWindowOf(now, a.subWindow),
+		wanted: uint8(a.measurement.config.Precision), //nolint:gosec // validated
+	}
+	c.budget.left.Add(-armCounterBytes) // whatever is left
+	c.taken = armCounterBytes
+	c.running.Store(c.first)
+	c.epoch.Store(1)
+	c.seen.Store(sketch.NewTable(armWindow, 1))
+	return c
 }
 
-func newArmCounter(experiment string, epoch uint64, unit routing.Unit, generation time.Duration, now time.Time) *armCounter {
-	at := now.UnixNano() / int64(generation)
-	return &armCounter{experiment: experiment, epoch: epoch, unit: unit, since: now, generation: generation, began: at, at: at}
+func (c *armCounter) experiment() string { return c.route.Experiment }
+
+// subWindowOf numbers sub-windows by the clock, so that the edges are the same at
+// the ends of both arms.
+func subWindowOf(now time.Time, subWindow time.Duration) int64 {
+	return now.UnixNano() / int64(subWindow)
 }
 
-// settled is after how many generations series are told: two whole ones have
-// passed since that in which counting began. What was under way then, and what
-// passed before the rules of the candidate came into force, is not the arm's.
-const settled = 3
+// armPoint is a point of an experiment.
+type armPoint struct {
+	stream uint64 // the hash of its series
+	unit   uint64
+	size   int
+	inUnit bool
+}
 
+// armSource tells the series of the backend that a point makes.
+type armSource interface {
+	// series returns their hashes. They are valid until the next call.
+	series(point int) []uint64
+}
 
-// turn goes on to the generation of now. A clock that is set back stays where it
+// observe counts points in the running sub-window.
+func (c *armCounter) observe(running int64, points []armPoint, source armSource) {
+	if c.running.Load() < running {
+		c.turn(running)
+	}
+	bytes := 0
+	fresh := c.unit != routing.UnitNone
+	seen, epoch := c.seen.Load(), sketch.Epoch(c.epoch.Load())
+	for i := range points {
+		bytes += points[i].size
+		fresh = fresh || !seen.Seen(points[i].stream, epoch)
+	}
+	c.points.Add(uint64(len(points)))
+	c.bytes.Add(uint64(bytes))
+	if !fresh {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	epoch = sketch.Epoch(c.epoch.Load())
+	for i := range points {
+		p := &points[i]
+		unit := c.units.of(c, p)
+		if !c.seen.Load().Seen(p.stream, epoch) {
+			c.insert(i, p.stream, unit, source)
+		}
+	}
+}
+
+// weigh counts points that are the ends of series and no samples of them.
+func (c *armCounter) weigh(running int64, p armPoint) {
+	if c.running.Load() < running {
+		c.turn(running)
+	}
+	c.points.Add(1)
+	c.bytes.Add(uint64(p.size)) //nolint:gosec // a size
+	if p.inUnit {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.units.of(c, &p)
+	}
+}
+
+// target counts a series that is no point's and no unit's: that of target_info.
+func (c *armCounter) target(running int64, stream uint64, source armSource) {
+	if c.running.Load() < running {
+		c.turn(running)
+	}
+	if c.seen.Load().Seen(stream, sketch.Epoch(c.epoch.Load())) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.insert(0, stream, nil, source)
+}
+
+// insert takes in a stream that was not seen in the running sub-window.
+func (c *armCounter) insert(i int, stream uint64, unit *armUnit, source armSource) {
+	table := c.seen.Load()
+	if table.Full() && !c.full {
+		c.full = !c.resize(table)
+		table = c.seen.Load()
+	}
+	if c.full && !table.Contains(stream) {
+		c.addSeries(i, stream, source) // each time that it comes: slow, and right
+		return
+	}
+	outcome := table.Touch(stream)
+	if outcome == sketch.Current {
+		return
+	}
+	series := 1
+	if !c.streams {
+		series = c.addSeries(i, stream, source)
+	}
+	unit.saw(series, outcome == sketch.New)
+}
+
+// addSeries adds the series of a point to the set of the running sub-window.
+func (c *armCounter) addSeries(i int, stream uint64, source armSource) int {
+	if c.streams {
+		c.present.add(c, stream)
+		return 1
+	}
+	list := source.series(i)
+	for _, hash := range list {
+		c.present.add(c, hash)
+	}
+	return len(list)
+}
+
+// resize gives the table the size that it wants, if there is memory.
+func (c *armCounter) resize(table *sketch.Table) bool {
+	slots := table.Fit()
+	if !c.take(sketch.TableBytes(slots) - sketch.TableBytes(table.Len())) {
+		return false
+	}
+	c.seen.Store(table.Resize(slots))
+	return true
+}
+
+// take takes memory, or gives it back if bytes is negative.
+func (c *armCounter) take(bytes int) bool {
+	if c.retired {
+		return true
+	}
+	if bytes > 0 && !c.budget.take(bytes) {
+		return false
+	}
+	if bytes < 0 {
+		c.budget.give(-bytes)
+	}
+	c.taken += bytes
+	return true
+}
+
+// retire gives the memory back. Batches on their way may still count.
+func (c *armCounter) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.budget.give(c.taken)
+	c.retired, c.taken = true, 0
+}
+
+// turn goes on to another sub-window. A clock that is set back stays where it
 // was.
-func (c *armCounter) turn(now time.Time) {
-	at := now.UnixNano() / int64(c.generation)
-	if at <= c.at {
+func (c *armCounter) turn(running int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	steps := running - c.running.Load()
+	if steps <= 0 {
 		return
 	}
-	next := at == c.at+1
-	c.at = at
-	c.total.turn(next)
-	for unit, u := range c.units {
-		if u.turn(next); u.silent() && len(c.units) >= maxUnits {
-			delete(c.units, unit) // makes room; its counts begin anew if it returns
-		}
+	steps = min(steps, armWindow)
+	epoch := sketch.Epoch(c.epoch.Load()) + sketch.Epoch(steps)
+	table := c.seen.Load()
+	table.Advance(epoch)
+	if table.Sparse() || table.Stale() {
+		c.resize(table)
 	}
-}
-
-// turn begins a generation; next says that it follows the one before.
-func (t *armTotal) turn(next bool) {
-	t.last, t.present = t.present, nil
-	if !next {
-		t.last = nil
+	for range steps {
+		c.last.drop(c)
+		c.last, c.present = c.present, seriesSet{}
+		c.units.turn()
 	}
-}
-
-func (t *armTotal) silent() bool { return len(t.present) == 0 && len(t.last) == 0 }
-
-// unitOf is the counter of a unit, nil if there is none or no room.
-func (c *armCounter) unitOf(unit uint64, has bool) *armTotal {
-	if !has {
-		return nil
-	}
-	if u := c.units[unit]; u != nil {
-		return u
-	}
-	if len(c.units) >= maxUnits {
-		c.leftOut++
-		return nil
-	}
-	if c.units == nil {
-		c.units = map[uint64]*armTotal{}
-	}
-	u := &armTotal{}
-	c.units[unit] = u
-	return u
-}
-
-// add counts a point. A stale marker is a point that is paid for, and no series.
-func (t *armTotal) add(stream uint64, weight, size int, stale bool, slots int) {
-	t.points++
-	t.bytes += uint64(size) //nolint:gosec // not negative
-	if stale {
-		return
-	}
-	d := t.present[weight]
-	if d == nil {
-		if t.present == nil {
-			t.present = map[int]*sketch.Distinct{}
-		}
-		d = &sketch.Distinct{}
-		t.present[weight] = d
-	}
-	d.Add(stream, slots, precisionOf(slots))
-}
-
-func precisionOf(slots int) uint8 {
-	if slots == maxUnitSlots {
-		return unitPrecision
-	}
-	return armPrecision
-}
-
-// series counts the series of the two newest generations, and returns the
-// standard error as a fraction.
-func (t *armTotal) series(slots int) (count uint64, relative float64) {
-	variance := 0.0
-	add := func(weight int, a, b *sketch.Distinct) {
-		n, e := sketch.CountEither(a, b, precisionOf(slots))
-		n *= uint64(weight) //nolint:gosec // not negative
-		count += n
-		variance += (e * float64(n)) * (e * float64(n))
-	}
-	var none sketch.Distinct
-	for weight, d := range t.present {
-		other := t.last[weight]
-		if other == nil {
-			other = &none
-		}
-		add(weight, d, other)
-	}
-	for weight, d := range t.last {
-		if t.present[weight] == nil {
-			add(weight, d, &none)
-		}
-	}
-	if count == 0 {
-		return 0, 0
-	}
-	return count, math.Sqrt(variance) / float64(count)
+	c.full = false // try again
+	c.epoch.Store(uint32(epoch))
+	c.running.Store(running)
 }
 
 // report says what was counted.
 func (c *armCounter) report(now time.Time) report.ArmReport {
+	if running := subWindowOf(now, c.subWindow); c.running.Load() < running {
+		c.turn(running)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.turn(now)
-	answer := report.ArmReport{
-		Experiment: c.experiment, Since: c.since, At: now, Points: c.total.points, Bytes: c.total.bytes,
-		UnitsLeftOut: c.leftOut,
+	r := report.ArmReport{
+		Experiment: c.experiment(), Since: c.since, At: now, Points: c.points.Load(), Bytes: c.bytes.Load(),
+		UnitsLeftOut: c.units.leftOut,
 	}
-	if c.at < c.began+settled {
-		return answer
+	if c.running.Load() < c.first+settled {
+		return r
 	}
-	answer.Series, answer.RelativeError = c.total.series(maxArmSlots)
-	if len(c.units) > 0 {
-		answer.Units = make([]report.UnitReport, 0, len(c.units))
+	streams := c.seen.Load().Count(armWindow)
+	r.MemoryBytes = uint64(armCounterBytes + streamBytes*streams + unitBytes*len(c.units.list)) //nolint:gosec // a size
+	r.Units = c.units.report()
+	r.Series, r.RelativeError = sketch.CountEither(&c.present.Distinct, &c.last.Distinct, c.precision)
+	if c.streams {
+		r.Series += uint64(streams) //nolint:gosec // a count
 	}
-	for unit, u := range c.units {
-		count, _ := u.series(maxUnitSlots)
-		answer.Units = append(answer.Units, report.UnitReport{Unit: unit, Points: u.points, Bytes: u.bytes, Series: count})
-	}
-	return answer
+	return r
 }

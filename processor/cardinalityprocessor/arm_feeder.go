@@ -9,178 +9,215 @@ import (
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/internal/routing"
 	"github.com/phoenix-platform/phoenix/internal/series"
-	"github.com/phoenix-platform/phoenix/internal/walk"
 )
 
-// armFeeder finds the points of experiments in a batch.
+// armFeeder finds the points of experiments in what a feeder feeds. It uses the
+// hashes that the feeder has made.
 type armFeeder struct {
-	measurement *measurement
-	view        *armView
-	now         time.Time
+	f       *feeder
+	armed   *armed
+	naming  naming
+	view    *armView
+	running int64
 
-	match   routing.Match
-	whole   *routing.Experiment
-	above   pcommon.Map // of the resource
-	inScope pcommon.Map
-	base    uint64 // the hash of what is above the point, as the backend has it
-	plain   uint64 // that of the resource and the scope, by which units are assigned
+	// on says that the resource may have points of experiments, of that the metric.
+	on, of bool
+	match  routing.Match
+	found  routing.Points
+	// whole is the experiment, if any, of all points of the resource, one that of
+	// all points of the metric; known and sure say that points need not be looked
+	// at.
+	whole, one  *routing.Experiment
+	known, sure bool
+
+	metric pmetric.Metric
+	scope  pcommon.InstrumentationScope
+	units  unitHashes
+	points []armPoint
+	at     int // where points begin in the feeder's run
+	parts  []uint64
 }
 
-var armSizes pmetric.ProtoMarshaler
-
-// resource counts what a resource holds of experiments.
-func (f *armFeeder) resource(rm pmetric.ResourceMetrics) {
-	f.above = rm.Resource().Attributes()
-	f.match = f.view.table.Resource(f.above)
-	if f.match.None() {
-		return
-	}
-	e, known := f.match.Whole()
-	if known && e == nil {
-		return
-	}
-	f.whole = e
-	resource := f.labels(series.Resource, f.above)
-	f.plain = routing.ResourceHash(f.above)
-	for _, sm := range rm.ScopeMetrics().All() {
-		f.inScope = sm.Scope().Attributes()
-		f.base = resource
-		if f.measurement.backend.Streams() || f.measurement.config.Backend.ScopeLabels {
-			f.base += f.measurement.hasher.Map(series.Scope, f.inScope) +
-				f.measurement.hasher.Name(sm.Scope().Name(), sm.Scope().Version())
-		}
-		scope := routing.ScopeHash(sm.Scope())
-		for _, m := range sm.Metrics().All() {
-			f.metric(m, known, scope)
-		}
-	}
+// unitHashes are those of routers. They are made when the first point asks for
+// them.
+type unitHashes struct {
+	resource, upper, metric          uint64
+	hasResource, hasUpper, hasMetric bool
 }
 
-// labels hashes those attributes that the backend tells series apart by.
-func (f *armFeeder) labels(domain series.Domain, attributes pcommon.Map) (sum uint64) {
-	for key, value := range attributes.All() {
-		if _, is := f.measurement.backend.Label(domain, key); is {
-			sum += f.measurement.hasher.Value(domain, key, value)
-		}
+// begin takes the experiments for a batch. Without any it costs an atomic load.
+func (a *armFeeder) begin() {
+	a.on = false
+	if a.view = a.armed.view.Load(); a.view == nil || a.view.table.Len() == 0 {
+		a.view = nil
+		return
 	}
-	return sum
+	a.running = subWindowOf(time.Now(), a.armed.subWindow)
 }
 
-// metric counts the points of a metric. Those of one experiment are counted under
-// one lock.
-func (f *armFeeder) metric(m pmetric.Metric, known bool, scope uint64) {
-	points, ok := walk.Of(m)
-	if !ok || points.Len() == 0 {
+// enterResource looks for experiments of a resource.
+func (a *armFeeder) enterResource(attributes pcommon.Map) {
+	if a.view == nil {
 		return
 	}
-	hasher := f.measurement.hasher
-	base := f.base + hasher.Name(m.Name(), m.Unit()) + uint64(kind(&points))
-	metric := routing.MetricHash(m.Name(), m.Unit(), &points)
-	run := armRun{feeder: f, metric: m, points: points, base: base, series: f.plain + scope + metric}
-	if known {
-		run.count(f.whole, 0, points.Len())
-		return
-	}
-	found := f.match.Metric(m.Name())
-	if found.None() {
-		return
-	}
-	if e, whole := found.Whole(); whole {
-		run.count(e, 0, points.Len())
-		return
-	}
-	for i := range points.Len() {
-		run.count(found.Point(points.Attributes(i)), i, i+1)
-	}
+	a.units = unitHashes{}
+	a.match = a.view.table.Resource(attributes)
+	a.whole, a.known = a.match.Whole()
+	a.on = !a.match.None() && (!a.known || a.whole != nil)
 }
 
-// armRun is points of one metric.
-type armRun struct {
-	feeder       *armFeeder
-	metric       pmetric.Metric
-	points       walk.Points
-	base, series uint64
+func (a *armFeeder) enterScope(scope pcommon.InstrumentationScope) {
+	a.scope = scope
+	a.units.hasUpper = false
 }
 
-// count counts the points from..to of an experiment.
-func (r *armRun) count(e *routing.Experiment, from, to int) {
-	if e == nil {
+// enterMetric looks for experiments of a metric.
+func (a *armFeeder) enterMetric(m pmetric.Metric) {
+	a.metric, a.units.hasMetric = m, false
+	if a.one, a.sure = a.whole, a.known; !a.known {
+		a.found = a.match.Metric(m.Name())
+		a.one, a.sure = a.found.Whole()
+		a.sure = a.sure || a.found.None()
+	}
+	a.of = !a.sure || a.one != nil
+}
+
+// experiment returns that of a point, or nil.
+func (a *armFeeder) experiment(point int) *routing.Experiment {
+	if a.sure {
+		return a.one
+	}
+	return a.found.Point(a.f.points.Attributes(point))
+}
+
+// flush counts the run of points that the feeder has hashed.
+func (a *armFeeder) flush() {
+	if a.f.targetRun {
+		a.flushTarget()
 		return
 	}
-	c := r.feeder.view.counters[e.Tag]
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.turn(r.feeder.now)
-	for i := from; i < to; i++ {
-		attributes := r.points.Attributes(i)
-		point := r.base + r.feeder.measurement.hasher.Map(series.Point, attributes)
-		if mark, marked := attributes.Get(policy.ArmAttribute); marked {
-			point -= r.feeder.measurement.hasher.Value(series.Point, policy.ArmAttribute, mark)
+	if !a.of {
+		return
+	}
+	index := a.f.index
+	if a.sure {
+		a.observe(a.one, 0, len(index))
+		return
+	}
+	for from := 0; from < len(index); { // points of one experiment in a row are counted together
+		e, to := a.experiment(index[from]), from+1
+		for to < len(index) && a.experiment(index[to]) == e {
+			to++
 		}
-		size := r.size(i)
-		weight := r.weight(i)
-		stale := r.points.Flags(i).NoRecordedValue()
-		c.total.add(point, weight, size, stale, maxArmSlots)
-		if c.unit == routing.UnitNone {
-			continue
+		if e != nil {
+			a.observe(e, from, to)
 		}
-		unit, has := r.unit(e, attributes)
-		if u := c.unitOf(unit, has); u != nil {
-			u.add(point, weight, size, stale, maxUnitSlots)
-		}
+		from = to
 	}
 }
 
-// unit is the hash by which routers assign the point.
-func (r *armRun) unit(e *routing.Experiment, attributes pcommon.Map) (uint64, bool) {
-	f := r.feeder
+// observe counts points from..to of the run.
+func (a *armFeeder) observe(e *routing.Experiment, from, to int) {
+	c := a.view.counters[e.Tag]
+	a.points, a.at = a.points[:0], from
+	for k := from; k < to; k++ {
+		a.points = append(a.points, a.point(c, e, a.f.hashes[k], a.f.index[k]))
+	}
+	c.observe(a.running, a.points, a)
+}
+
+// stale counts the end of a series, which is a point and no sample.
+func (a *armFeeder) stale(point int) {
+	if !a.of {
+		return
+	}
+	if e := a.experiment(point); e != nil {
+		c := a.view.counters[e.Tag]
+		c.weigh(a.running, a.point(c, e, 0, point))
+	}
+}
+
+// flushTarget counts target_info, if the resource is one experiment's.
+func (a *armFeeder) flushTarget() {
+	if !a.known || a.whole == nil {
+		return
+	}
+	a.at = 0
+	a.view.counters[a.whole.Tag].target(a.running, a.f.hashes[0], a)
+}
+
+// point describes a point to its counter.
+func (a *armFeeder) point(c *armCounter, e *routing.Experiment, stream uint64, i int) armPoint {
+	p := armPoint{stream: stream, size: pointSize(a.metric, i)}
+	if c.marked {
+		if mark, is := a.f.points.Attributes(i).Get(policy.ArmAttribute); is {
+			p.stream -= a.f.hasher.Value(series.Point, policy.ArmAttribute, mark)
+		}
+	}
 	switch e.Unit {
 	case routing.UnitResource:
-		return e.ResourceUnit(f.plain), true
+		p.unit, p.inUnit = e.ResourceUnit(a.resourceHash()), true
 	case routing.UnitSeries:
-		return e.SeriesUnit(r.series + routing.PointHash(attributes)), true
+		p.unit, p.inUnit = e.SeriesUnit(a.seriesHash()+routing.PointHash(a.f.points.Attributes(i))), true
 	case routing.UnitAttribute:
-		if value, there := e.UnitValue(f.above, f.inScope, attributes); there {
-			return e.AttributeUnit(value), true
+		if value, is := e.UnitValue(a.f.resource, a.f.scope, a.f.points.Attributes(i)); is {
+			p.unit, p.inUnit = e.AttributeUnit(value), true
 		}
 	case routing.UnitNone, routing.UnitTrace:
 	}
-	return 0, false
+	return p
 }
 
-// size is that of a point as OTLP.
-func (r *armRun) size(i int) int {
-	switch r.points.Type() {
+func (a *armFeeder) resourceHash() uint64 {
+	if u := &a.units; !u.hasResource {
+		u.resource, u.hasResource = routing.ResourceHash(a.f.resource), true
+	}
+	return a.units.resource
+}
+
+// seriesHash is that of all but the point.
+func (a *armFeeder) seriesHash() uint64 {
+	u := &a.units
+	if !u.hasUpper {
+		u.upper, u.hasUpper = a.resourceHash()+routing.ScopeHash(a.scope), true
+	}
+	if !u.hasMetric {
+		u.metric, u.hasMetric = routing.MetricHash(a.metric.Name(), a.metric.Unit(), &a.f.points), true
+	}
+	return u.upper + u.metric
+}
+
+// series implements armSource.
+func (a *armFeeder) series(point int) []uint64 {
+	a.parts = a.naming.appendSeries(a.parts[:0], a.f.Describe(a.at+point))
+	return a.parts
+}
+
+// release lets go of the batch.
+func (a *armFeeder) release() {
+	a.view, a.on, a.whole, a.one = nil, false, nil, nil
+	a.match, a.found = routing.Match{}, routing.Points{}
+	a.metric, a.scope = pmetric.Metric{}, pcommon.InstrumentationScope{}
+}
+
+var sizes pmetric.ProtoMarshaler
+
+// pointSize is the size of a point as OTLP, without what resource, scope and
+// metric add to a message: that depends on how points are batched, which is no
+// property of an arm.
+func pointSize(m pmetric.Metric, i int) int {
+	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		return armSizes.NumberDataPointSize(r.metric.Gauge().DataPoints().At(i))
+		return sizes.NumberDataPointSize(m.Gauge().DataPoints().At(i))
 	case pmetric.MetricTypeSum:
-		return armSizes.NumberDataPointSize(r.metric.Sum().DataPoints().At(i))
+		return sizes.NumberDataPointSize(m.Sum().DataPoints().At(i))
 	case pmetric.MetricTypeHistogram:
-		return armSizes.HistogramDataPointSize(r.points.Histogram(i))
+		return sizes.HistogramDataPointSize(m.Histogram().DataPoints().At(i))
 	case pmetric.MetricTypeExponentialHistogram:
-		return armSizes.ExponentialHistogramDataPointSize(r.metric.ExponentialHistogram().DataPoints().At(i))
+		return sizes.ExponentialHistogramDataPointSize(m.ExponentialHistogram().DataPoints().At(i))
 	case pmetric.MetricTypeSummary:
-		return armSizes.SummaryDataPointSize(r.points.Summary(i))
+		return sizes.SummaryDataPointSize(m.Summary().DataPoints().At(i))
 	case pmetric.MetricTypeEmpty:
 	}
 	return 0
-}
-
-// weight is how many series of the backend the point makes.
-func (r *armRun) weight(i int) int {
-	if r.feeder.measurement.backend.Streams() {
-		return 1
-	}
-	switch r.points.Type() {
-	case pmetric.MetricTypeHistogram:
-		p := r.points.Histogram(i)
-		if p.HasSum() {
-			return p.ExplicitBounds().Len() + 3 // +Inf, count and sum
-		}
-		return p.ExplicitBounds().Len() + 2
-	case pmetric.MetricTypeSummary:
-		return r.points.Summary(i).QuantileValues().Len() + 2
-	case pmetric.MetricTypeGauge, pmetric.MetricTypeSum, pmetric.MetricTypeExponentialHistogram, pmetric.MetricTypeEmpty:
-	}
-	return 1
 }

@@ -51,7 +51,8 @@ type Config struct {
 	// MaxAttributesPerMetric bounds the attributes that have numbers of their
 	// own; the rest is counted as one. Default: 64.
 	MaxAttributesPerMetric int `mapstructure:"max_attributes_per_metric"`
-	// MaxMemoryMiB bounds the memory of the state. Default: 512.
+	// MaxMemoryMiB bounds the memory of the state, of which half is for experiments
+	// if there is an Arm. Default: 512.
 	MaxMemoryMiB int `mapstructure:"max_memory_mib"`
 	// Top is how many metrics the processor's own telemetry names. Default: 10.
 	Top int `mapstructure:"top"`

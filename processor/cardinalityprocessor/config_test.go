@@ -30,7 +30,7 @@ func TestConfig(t *testing.T) {
 	valid("everything", func(c *Config) {
 		control := component.MustNewIDWithName("phoenix_control", "other")
 		*c = Config{
-			Point: "after", Control: &control, Window: time.Hour, SubWindows: 60, GroupBy: "service.name",
+			Point: "after", Control: &control, Arm: "candidate", Window: time.Hour, SubWindows: 60, GroupBy: "service.name",
 			Limits: []LimitConfig{{"http.*", 10_000}, {"/.*_bucket|x/", 1}, {"*", 50_000}},
 			Backend: BackendConfig{
 				Kind: "prometheus", ResourceAttributes: []string{"k8s.pod.name", "k8s.namespace.name"},
@@ -75,6 +75,7 @@ func TestEverythingWrong(t *testing.T) {
 		"max_attributes_per_metric: must be positive, got 0",
 		"max_memory_mib: must be positive, got 0",
 		"top: must be between 0 and 100, got 101",
+		`arm: must be baseline or candidate, got "left"`,
 		"limits[0].match: a pattern must not be empty",
 		"limits[0].max_series: must be positive, got 0",
 		"limits[1].match: pattern \"/(/\": error parsing regexp: missing closing ): `(`",

@@ -41,6 +41,7 @@ type feeder struct {
 	points               walk.Points
 	description          cardinality.Description
 	floats               []float64
+	arm                  armFeeder
 }
 
 var _ cardinality.Source = (*feeder)(nil)
@@ -62,11 +63,13 @@ func (r refusal) String() string { return [reasons]string{"unsupported_type", "e
 
 // feed counts a batch and returns what it had to refuse.
 func (f *feeder) feed(md pmetric.Metrics) (bad refused) {
+	f.arm.begin()
 	for _, rm := range md.ResourceMetrics().All() {
 		f.resource = rm.Resource().Attributes()
 		resourceHash := f.hasher.Map(series.Resource, f.resource)
 		group, grouped := f.group(f.resource)
 		f.scope, f.scopeName, f.scopeVer = pcommon.Map{}, "", ""
+		f.arm.enterResource(f.resource)
 		if f.targetInfo && rm.ScopeMetrics().Len() > 0 {
 			f.feedTargetInfo(resourceHash, group)
 		}
@@ -86,6 +89,7 @@ func (f *feeder) release() {
 	f.points, f.description.Descriptor = walk.Points{}, cardinality.Descriptor{}
 	f.upper, f.description.Attributes = forget(f.upper), forget(f.description.Attributes)
 	f.described = false
+	f.arm.release()
 }
 
 // keepAttributes is up to how many described attributes a feeder keeps room for.
@@ -103,6 +107,7 @@ func forget(list []cardinality.Attribute) []cardinality.Attribute {
 // enterScope makes a scope the current one and returns its hash.
 func (f *feeder) enterScope(scope pcommon.InstrumentationScope) uint64 {
 	f.described = false
+	f.arm.enterScope(scope)
 	f.scope, f.scopeName, f.scopeVer = scope.Attributes(), scope.Name(), scope.Version()
 	hash := f.hasher.Map(series.Scope, f.scope)
 	if f.scopeName != "" {
@@ -164,11 +169,17 @@ func (f *feeder) feedMetric(m pmetric.Metric, base uint64, group string, grouped
 		return
 	}
 	f.points = points
+	if f.arm.on {
+		f.arm.enterMetric(m)
+	}
 	d := describe(m, &points)
 	base += f.hasher.Identity(series.Identity{Name: d.Name, Unit: d.Unit, Kind: kind(&points)})
 	f.hashes, f.index = f.hashes[:0], f.index[:0]
 	for i := range n {
 		if points.Flags(i).NoRecordedValue() { // the end of a series is no sample of it
+			if f.arm.on {
+				f.arm.stale(i)
+			}
 			continue
 		}
 		attributes := points.Attributes(i)
@@ -197,6 +208,9 @@ func (f *feeder) flush(d cardinality.Descriptor, group string) {
 		f.misses = m.Observe(f.hashes, f, f.misses)
 	} else {
 		f.tracker.Overflow(d, group, f.hashes)
+	}
+	if f.arm.on {
+		f.arm.flush()
 	}
 	f.hashes, f.index = f.hashes[:0], f.index[:0]
 }

@@ -120,7 +120,6 @@ func (p *instance) process(ctx context.Context, md pmetric.Metrics) (pmetric.Met
 	bad := f.feed(md)
 	f.release()
 	p.feeders.Put(f)
-	p.measure.arm.count(md)
 	p.measure.offer(ctx, p, md)
 
 	p.telemetry.ProcessorCardinalityPoints.Add(ctx, int64(points), p.point)

@@ -61,11 +61,12 @@ func newMeasurement(set processor.Settings, cfg *Config, secret series.Secret) (
 		id: set.ID, point: pointName(set.ID, cfg.Point), config: cfg, settings: set.TelemetrySettings, backend: b,
 		hasher: series.NewHasher(secret), limits: l,
 	}
+	m.arm.init(m)
 	m.tracker = cardinality.New(cardinality.Settings{
 		Hasher: m.hasher, Backend: b,
 		SubWindows: cfg.SubWindows, SubWindow: cfg.Window / time.Duration(cfg.SubWindows),
 		MaxMetrics: cfg.MaxMetrics, MaxAttributes: cfg.MaxAttributesPerMetric,
-		Precision: uint8(cfg.Precision), MaxBytes: int64(cfg.MaxMemoryMiB) << 20, //nolint:gosec // validated
+		Precision: uint8(cfg.Precision), MaxBytes: int64(cfg.MaxMemoryMiB)<<20 - m.arm.budget.bound, //nolint:gosec // validated
 		Start: time.Now(),
 	})
 	return m, nil
@@ -84,12 +85,14 @@ func pointName(id component.ID, configured string) string {
 }
 
 func (m *measurement) newFeeder() *feeder {
-	return &feeder{
+	f := &feeder{
 		hasher: m.hasher, tracker: m.tracker,
 		labels: !m.backend.Streams(), scopes: m.config.Backend.ScopeLabels,
 		targetInfo: !m.backend.Streams() && m.config.Backend.TargetInfo,
 		groupBy:    m.config.GroupBy,
 	}
+	f.arm = armFeeder{f: f, armed: &m.arm, naming: naming{hasher: m.hasher, backend: m.backend}}
+	return f
 }
 
 // start registers with the control plane and begins to rotate. The telemetry is
@@ -107,10 +110,8 @@ func (m *measurement) start(ctx context.Context, host component.Host) error {
 		m.telemetry.Shutdown()
 		return err
 	}
-	if err = m.startArm(host); err != nil {
-		if m.unregister != nil {
-			m.unregister()
-		}
+	if err = m.arm.start(host); err != nil {
+		m.leave()
 		m.telemetry.Shutdown()
 		return err
 	}
@@ -156,19 +157,24 @@ func (m *measurement) register(registry report.CardinalityRegistry) error {
 }
 
 func (m *measurement) shutdown() {
-	if m.unregister != nil {
-		m.unregister()
-		m.unregister = nil
-	}
-	m.arm.unregister()
+	m.arm.shutdown()
+	m.leave()
 	m.stop()
 	m.running.Wait()
 	m.telemetry.Shutdown()
 }
 
+// leave makes the measurement unknown to the control plane.
+func (m *measurement) leave() {
+	if m.unregister != nil {
+		m.unregister()
+		m.unregister = nil
+	}
+}
+
 // run closes sub-windows and analyses, beside the data path.
 func (m *measurement) run(ctx context.Context) {
-	subWindow := m.subWindow()
+	subWindow := m.config.Window / time.Duration(m.config.SubWindows)
 	rotation := time.NewTicker(subWindow)
 	defer rotation.Stop()
 	analysis := time.NewTicker(min(subWindow, analysisInterval))
@@ -183,11 +189,6 @@ func (m *measurement) run(ctx context.Context) {
 			m.analyse(ctx, now)
 		}
 	}
-}
-
-// subWindow is the step by which the window moves.
-func (m *measurement) subWindow() time.Duration {
-	return m.config.Window / time.Duration(m.config.SubWindows)
 }
 
 // analyse looks at all metrics, for limits and telemetry.

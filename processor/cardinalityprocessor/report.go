@@ -32,8 +32,8 @@ func (m *measurement) Cardinality(ctx context.Context, q report.CardinalityQuery
 		MetricsTracked:   len(r.Metrics),
 		Points:           m.points.Load(),
 		Refused:          m.refusals(),
-		MemoryBytes:      uint64(r.Bytes),                     //nolint:gosec // a size
-		MemoryLimitBytes: uint64(m.config.MaxMemoryMiB) << 20, //nolint:gosec // validated
+		MemoryBytes:      uint64(r.Bytes + m.arm.budget.used()), //nolint:gosec // a size
+		MemoryLimitBytes: uint64(m.config.MaxMemoryMiB) << 20,   //nolint:gosec // validated
 	}
 	for i := range r.Metrics {
 		mr := &r.Metrics[i]

@@ -16,7 +16,7 @@ func (m *measurement) observe() error {
 	return errors.Join(
 		t.RegisterProcessorCardinalityMetricsTrackedCallback(m.total(func(x cardinality.Totals) int64 { return x.Metrics })),
 		t.RegisterProcessorCardinalityStreamsCallback(m.total(func(x cardinality.Totals) int64 { return x.Streams })),
-		t.RegisterProcessorCardinalityMemoryCallback(m.total(func(x cardinality.Totals) int64 { return x.Bytes })),
+		t.RegisterProcessorCardinalityMemoryCallback(m.total(func(x cardinality.Totals) int64 { return x.Bytes + m.arm.budget.used() })),
 		t.RegisterProcessorCardinalityPointsOverflowCallback(m.total(func(x cardinality.Totals) int64 { return x.Overflow })),
 		t.RegisterProcessorCardinalitySeriesCallback(m.found(func(f *findings) int64 { return f.series })),
 		t.RegisterProcessorCardinalityMetricsGrowingCallback(m.found(func(f *findings) int64 { return f.growing })),

@@ -150,10 +150,12 @@ var words = map[string][]string{
 	"types": {"sum", "gauge"}, "scope": {"keep", "drop"}, "gauge": {"sum", "last"}, "summary": {"pass", "merge_count_sum"},
 	"role": {"common"}, "attribute": {"pod", "path"}, "drop": {"pod", "resource.k8s.*"}, "keep": {"path", "code"}, "regex": {"a(.*)"},
 	"template": {"$1"}, "paths": {"/users/{id}"}, "grants": {"viewer:*", "editor:shop"}, "lifetime": {"720h"},
-	"kind": {"active_series", "samples", "fee", "series", "cost_month"}, "dimension": {"metrics", "labels"}, "price": {"0.5", "12"},
+	"kind": {"active_series", "samples", "resource", "fee", "series", "cost_month"}, "dimension": {"metrics", "labels"}, "price": {"0.5", "12"},
 	"currency": {"USD"}, "effective": {"2026-03-11"}, "tier_mode": {"volume"}, "since": {"5m"}, "sort": {"name", "series"},
 	"filter": {`state = "enforced"`, `name = "a*" AND namespace = "shop"`}, "reason": {"a drill"}, "description": {"for readers"},
-	"page_token": {""}, "price_model": {""}, "point": {""}, "group": {""}, "backend": {"prometheus"},
+	"mode": {"mirror", "split"}, "signal": {"metrics", "traces"}, "measure": {"series", "points", "latency", "cost"}, "query": {"up"},
+	"expr": {"sum(up)", "rate(x[5m])"}, "interval": {"5s", "30s"}, "dwell": {"10m"}, "max_duration": {"24h"}, "min_duration": {"1m"},
+	"direction": {"increase"}, "metrics": {"http.requests"}, "page_token": {""}, "price_model": {""}, "point": {""}, "group": {""}, "backend": {"prometheus"},
 }
 
 // value makes a value of the schema of a field, as JSON has it.

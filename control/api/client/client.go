@@ -1,8 +1,8 @@
 // Package client asks the API of a control plane over REST.
 //
 // A Client has a method for every RPC of the contract (package phoenixv1),
-// which are those of the generated gRPC clients; WatchEvents and the streaming
-// Backup are replaced by Events and Backup. An error is a *Problem if the API
+// which are those of the generated gRPC clients; those that stream are replaced
+// by Events, WatchExperiment and Backup. An error is a *Problem if the API
 // refused, an *UnreachableError if nothing answered, and the context's if that
 // ended.
 package client
@@ -57,6 +57,7 @@ type Options struct {
 // The generated clients, under names that a Client does not export.
 type (
 	policies    = phoenixv1.PoliciesClient
+	experiments = phoenixv1.ExperimentsClient
 	cardinality = phoenixv1.CardinalityClient
 	costs       = phoenixv1.CostsClient
 	savings     = phoenixv1.SavingsClient
@@ -69,6 +70,7 @@ type (
 // Client asks one control plane. It is safe for concurrent use.
 type Client struct {
 	policies
+	experiments
 	cardinality
 	costs
 	savings
@@ -118,6 +120,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		policies:    phoenixv1.NewPoliciesClient(c),
+		experiments: phoenixv1.NewExperimentsClient(c),
 		cardinality: phoenixv1.NewCardinalityClient(c),
 		costs:       phoenixv1.NewCostsClient(c),
 		savings:     phoenixv1.NewSavingsClient(c),

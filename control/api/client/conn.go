@@ -88,7 +88,7 @@ func (c *conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	return c.decode(resp, reply.(proto.Message))
 }
 
-var errStream = errors.New("is a stream: use Events or Backup")
+var errStream = errors.New("is a stream: use Events, WatchExperiment or Backup")
 
 // NewStream implements grpc.ClientConnInterface, and refuses.
 func (c *conn) NewStream(_ context.Context, _ *grpc.StreamDesc, method string, _ ...grpc.CallOption) (grpc.ClientStream, error) {

@@ -1,33 +1,12 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
-)
-
-const (
-	// maxSilence is how long a stream may say nothing, not even the comment that
-	// comes every 15 s.
-	maxSilence = 50 * time.Second
-	// maxEventBytes bounds one event.
-	maxEventBytes = 1 << 20
-	// maxReconnectPause bounds the pause between two attempts to go on.
-	maxReconnectPause = 5 * time.Second
-)
-
-var (
-	errSilent = errors.New("the stream of events went silent")
-	errEnded  = errors.New("the stream of events ended")
 )
 
 // EventsQuery says which events to watch. The zero value is all, from now on.
@@ -78,20 +57,6 @@ func (c *Client) Events(ctx context.Context, q EventsQuery, use func(*phoenixv1.
 	}
 }
 
-// broken says whether opening the stream again may help.
-func broken(err error) bool {
-	var (
-		problem  *Problem
-		stranger *StrangerError
-	)
-	switch {
-	case errors.As(err, &problem):
-		return problem.Status == http.StatusTooManyRequests || problem.Status >= http.StatusInternalServerError
-	default:
-		return !errors.As(err, &stranger)
-	}
-}
-
 // watch is the state that goes from one stream to the next.
 type watch struct {
 	conn   *conn
@@ -112,12 +77,7 @@ func (w *watch) after() string {
 
 // run reads one stream to its end, which is always an error.
 func (w *watch) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dog := time.AfterFunc(w.conn.silence, func() { cancel(errSilent) })
-	defer dog.Stop()
-
-	request := &call{method: http.MethodGet, path: "/api/v1/events", accept: "text/event-stream", header: http.Header{}, query: url.Values{}}
+	request := &call{method: http.MethodGet, path: "/api/v1/events", header: http.Header{}, query: url.Values{}}
 	if len(w.query.Types) > 0 {
 		request.query["types"] = w.query.Types
 	}
@@ -127,66 +87,12 @@ func (w *watch) run(ctx context.Context) error {
 	if after := w.after(); after != "" {
 		request.header.Set("Last-Event-ID", after)
 	}
-	resp, err := w.conn.attempt(ctx, request)
-	if err != nil {
-		return causeOf(ctx, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		return w.conn.refusal(resp)
-	}
-	w.opened = true
-	if w.query.Opened != nil {
-		w.query.Opened()
-	}
-	return causeOf(ctx, w.read(resp.Body, func() { dog.Reset(w.conn.silence) }))
-}
-
-// causeOf prefers the reason for which the context was cancelled.
-func causeOf(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errSilent) {
-		return errSilent
-	}
-	return err
-}
-
-// read reads server-sent events as the HTML standard has them.
-func (w *watch) read(body io.Reader, alive func()) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 0, 4<<10), maxEventBytes)
-	var (
-		id, kind string
-		data     bytes.Buffer
-	)
-	for lines.Scan() {
-		alive()
-		field, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "":
-			if err := w.dispatch(id, kind, data.Bytes()); err != nil {
-				return err
-			}
-			id, kind = "", ""
-			data.Reset()
-		case field == "id":
-			id = value
-		case field == "event":
-			kind = value
-		case field == "data":
-			if data.Len() > 0 {
-				data.WriteByte('\n')
-			}
-			data.WriteString(value)
+	return w.conn.stream(ctx, request, func() {
+		w.opened = true
+		if w.query.Opened != nil {
+			w.query.Opened()
 		}
-		if data.Len() > maxEventBytes {
-			return bufio.ErrTooLong
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read events from %s: %w", w.conn.address, err)
-	}
-	return errEnded
+	}, w.dispatch)
 }
 
 func (w *watch) dispatch(id, kind string, data []byte) error {

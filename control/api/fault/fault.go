@@ -35,6 +35,17 @@ const (
 	MethodNotAllowed   Reason = "METHOD_NOT_ALLOWED"   // 405
 	MisdirectedRequest Reason = "MISDIRECTED_REQUEST"  // 421: asks for a host that is not this one
 	CrossOriginRefused Reason = "CROSS_ORIGIN_REFUSED" // 403: a page of another origin sent it
+
+	// Those of commands to experiments, called like experiment.RefusalCode, which
+	// also has INVALID and CONFLICT.
+	UnknownCommand   Reason = "UNKNOWN_COMMAND"    // 400: there is no such command
+	Ended            Reason = "ENDED"              // 409: the experiment is over
+	WrongPhase       Reason = "WRONG_PHASE"        // 409: the command has no meaning in the phase of the experiment
+	Changed          Reason = "CHANGED"            // 409: the specification is not the one that the experiment was started with
+	TooLate          Reason = "TOO_LATE"           // 409: the time of the experiment's schedule is over
+	NotApproved      Reason = "NOT_APPROVED"       // 409: the experiment needs an approval first
+	NotReady         Reason = "NOT_READY"          // 409: something keeps the experiment from being promoted
+	NothingToApprove Reason = "NOTHING_TO_APPROVE" // 409: nothing of the experiment waits for an approval
 )
 
 var statuses = map[Reason]struct {
@@ -60,6 +71,14 @@ var statuses = map[Reason]struct {
 	MethodNotAllowed:   {http.StatusMethodNotAllowed, codes.Unimplemented},
 	MisdirectedRequest: {http.StatusMisdirectedRequest, codes.PermissionDenied},
 	CrossOriginRefused: {http.StatusForbidden, codes.PermissionDenied},
+	UnknownCommand:     {http.StatusBadRequest, codes.InvalidArgument},
+	Ended:              {http.StatusConflict, codes.FailedPrecondition},
+	WrongPhase:         {http.StatusConflict, codes.FailedPrecondition},
+	Changed:            {http.StatusConflict, codes.FailedPrecondition},
+	TooLate:            {http.StatusConflict, codes.FailedPrecondition},
+	NotApproved:        {http.StatusConflict, codes.FailedPrecondition},
+	NotReady:           {http.StatusConflict, codes.FailedPrecondition},
+	NothingToApprove:   {http.StatusConflict, codes.FailedPrecondition},
 }
 
 // Violation is one mistake in a request.

@@ -48,6 +48,7 @@ var reasons = []fault.Reason{
 	fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.Exists, fault.Conflict, fault.NotPreviewed,
 	fault.PreconditionFailed, fault.SlowRequest, fault.TooLarge, fault.UnsupportedMedia, fault.KeyReused, fault.RateLimited, fault.Internal,
 	fault.Unavailable, fault.Timeout, fault.MethodNotAllowed, fault.MisdirectedRequest, fault.CrossOriginRefused,
+	fault.UnknownCommand, fault.Ended, fault.WrongPhase, fault.Changed, fault.TooLate, fault.NotApproved, fault.NotReady, fault.NothingToApprove,
 }
 
 func TestAStatusBecomesTheSameFault(t *testing.T) {

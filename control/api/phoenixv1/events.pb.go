@@ -93,7 +93,8 @@ type Event struct {
 	Id   string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// policy.created, policy.updated, policy.deleted, policy.previewed, policy.enforced, policy.disabled, policy.rolled_back,
-	// policy.applied, killswitch.engaged, killswitch.released, price_model.changed, api_key.created, api_key.revoked,
+	// policy.applied, experiment.created, experiment.updated, experiment.deleted, experiment.phase, experiment.weight, experiment.waiting,
+	// experiment.approved, killswitch.engaged, killswitch.released, price_model.changed, api_key.created, api_key.revoked,
 	// cardinality.limit_exceeded, cardinality.growing, events.lost, store.unavailable, store.available.
 	Type      string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`

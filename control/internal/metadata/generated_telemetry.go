@@ -25,29 +25,40 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                            metric.Meter
-	mu                               sync.Mutex
-	registrations                    []metric.Registration
-	PhoenixControlCostMonth          metric.Float64ObservableGauge
-	PhoenixControlEventWatchers      metric.Int64ObservableGauge
-	PhoenixControlEventsPublished    metric.Int64ObservableCounter
-	PhoenixControlHistorySamples     metric.Int64Counter
-	PhoenixControlKillSwitch         metric.Int64ObservableGauge
-	PhoenixControlPolicies           metric.Int64ObservableGauge
-	PhoenixControlPoliciesLeftOut    metric.Int64ObservableGauge
-	PhoenixControlPolicyLag          metric.Int64ObservableGauge
-	PhoenixControlPolicyVersion      metric.Int64ObservableGauge
-	PhoenixControlPublishDuration    metric.Float64Histogram
-	PhoenixControlRefusals           metric.Int64Counter
-	PhoenixControlRefusalsNotAudited metric.Int64Counter
-	PhoenixControlRequestDuration    metric.Float64Histogram
-	PhoenixControlRequestsInFlight   metric.Int64ObservableGauge
-	PhoenixControlSavingMonth        metric.Float64ObservableGauge
-	PhoenixControlStoreAvailable     metric.Int64ObservableGauge
-	PhoenixControlStoreDuration      metric.Float64Histogram
-	PhoenixControlStoreSize          metric.Int64ObservableGauge
-	PhoenixControlTapBytes           metric.Int64ObservableGauge
-	PhoenixControlTapOffered         metric.Int64Counter
+	meter                                metric.Meter
+	mu                                   sync.Mutex
+	registrations                        []metric.Registration
+	PhoenixControlCostMonth              metric.Float64ObservableGauge
+	PhoenixControlEventWatchers          metric.Int64ObservableGauge
+	PhoenixControlEventsPublished        metric.Int64ObservableCounter
+	PhoenixControlExperimentChanges      metric.Int64Counter
+	PhoenixControlExperimentConductor    metric.Int64ObservableGauge
+	PhoenixControlExperimentLookDuration metric.Float64Histogram
+	PhoenixControlExperimentLooks        metric.Int64Counter
+	PhoenixControlExperimentQueryBytes   metric.Int64ObservableGauge
+	PhoenixControlExperimentRouteLag     metric.Int64ObservableGauge
+	PhoenixControlExperimentSaveDuration metric.Float64Histogram
+	PhoenixControlExperimentStoreLag     metric.Float64ObservableGauge
+	PhoenixControlExperiments            metric.Int64ObservableGauge
+	PhoenixControlExperimentsUnstored    metric.Int64ObservableGauge
+	PhoenixControlHistorySamples         metric.Int64Counter
+	PhoenixControlKillSwitch             metric.Int64ObservableGauge
+	PhoenixControlPolicies               metric.Int64ObservableGauge
+	PhoenixControlPoliciesLeftOut        metric.Int64ObservableGauge
+	PhoenixControlPolicyLag              metric.Int64ObservableGauge
+	PhoenixControlPolicyVersion          metric.Int64ObservableGauge
+	PhoenixControlPublishDuration        metric.Float64Histogram
+	PhoenixControlRefusals               metric.Int64Counter
+	PhoenixControlRefusalsNotAudited     metric.Int64Counter
+	PhoenixControlRequestDuration        metric.Float64Histogram
+	PhoenixControlRequestsInFlight       metric.Int64ObservableGauge
+	PhoenixControlSavingMonth            metric.Float64ObservableGauge
+	PhoenixControlStoreAvailable         metric.Int64ObservableGauge
+	PhoenixControlStoreDuration          metric.Float64Histogram
+	PhoenixControlStoreSize              metric.Int64ObservableGauge
+	PhoenixControlTapBytes               metric.Int64ObservableGauge
+	PhoenixControlTapOffered             metric.Int64Counter
+	PhoenixControlWebhooks               metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -97,6 +108,96 @@ func (builder *TelemetryBuilder) RegisterPhoenixControlEventsPublishedCallback(c
 		cb(ctx, &observerInt64{inst: builder.PhoenixControlEventsPublished, obs: o})
 		return nil
 	}, builder.PhoenixControlEventsPublished)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentConductorCallback sets callback for observable PhoenixControlExperimentConductor metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentConductorCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlExperimentConductor, obs: o})
+		return nil
+	}, builder.PhoenixControlExperimentConductor)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentQueryBytesCallback sets callback for observable PhoenixControlExperimentQueryBytes metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentQueryBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlExperimentQueryBytes, obs: o})
+		return nil
+	}, builder.PhoenixControlExperimentQueryBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentRouteLagCallback sets callback for observable PhoenixControlExperimentRouteLag metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentRouteLagCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlExperimentRouteLag, obs: o})
+		return nil
+	}, builder.PhoenixControlExperimentRouteLag)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentStoreLagCallback sets callback for observable PhoenixControlExperimentStoreLag metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentStoreLagCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.PhoenixControlExperimentStoreLag, obs: o})
+		return nil
+	}, builder.PhoenixControlExperimentStoreLag)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentsCallback sets callback for observable PhoenixControlExperiments metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlExperiments, obs: o})
+		return nil
+	}, builder.PhoenixControlExperiments)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterPhoenixControlExperimentsUnstoredCallback sets callback for observable PhoenixControlExperimentsUnstored metric.
+func (builder *TelemetryBuilder) RegisterPhoenixControlExperimentsUnstoredCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.PhoenixControlExperimentsUnstored, obs: o})
+		return nil
+	}, builder.PhoenixControlExperimentsUnstored)
 	if err != nil {
 		return err
 	}
@@ -312,6 +413,68 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentChanges, err = builder.meter.Int64Counter(
+		"otelcol_phoenix_control_experiment_changes",
+		metric.WithDescription("Changes of the phase of an experiment, by the phase that it has then and why. [Development]"),
+		metric.WithUnit("{change}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentConductor, err = builder.meter.Int64ObservableGauge(
+		"otelcol_phoenix_control_experiment_conductor",
+		metric.WithDescription("1 while this control plane conducts the experiments of its store, else 0. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentLookDuration, err = builder.meter.Float64Histogram(
+		"otelcol_phoenix_control_experiment_look_duration",
+		metric.WithDescription("How long the looks at some experiments took together, without slow sources. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentLooks, err = builder.meter.Int64Counter(
+		"otelcol_phoenix_control_experiment_looks",
+		metric.WithDescription("Looks at experiments. [Development]"),
+		metric.WithUnit("{look}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentQueryBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_phoenix_control_experiment_query_bytes",
+		metric.WithDescription("The memory for judging the users' queries. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentRouteLag, err = builder.meter.Int64ObservableGauge(
+		"otelcol_phoenix_control_experiment_route_lag",
+		metric.WithDescription("How many versions the router that lags most is behind. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentSaveDuration, err = builder.meter.Float64Histogram(
+		"otelcol_phoenix_control_experiment_save_duration",
+		metric.WithDescription("How long storing the states of experiments took (outcome ok or error). [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentStoreLag, err = builder.meter.Float64ObservableGauge(
+		"otelcol_phoenix_control_experiment_store_lag",
+		metric.WithDescription("For how long the store has not had the newest state of an experiment, at most. [Development]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperiments, err = builder.meter.Int64ObservableGauge(
+		"otelcol_phoenix_control_experiments",
+		metric.WithDescription("Experiments that are scheduled, running or paused. [Development]"),
+		metric.WithUnit("{experiment}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlExperimentsUnstored, err = builder.meter.Int64ObservableGauge(
+		"otelcol_phoenix_control_experiments_unstored",
+		metric.WithDescription("Experiments whose newest state the store does not have. [Development]"),
+		metric.WithUnit("{experiment}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.PhoenixControlHistorySamples, err = builder.meter.Int64Counter(
 		"otelcol_phoenix_control_history_samples",
 		metric.WithDescription("Samples of history by what became of them, kept, out_of_time, over_limit or failed. [Development]"),
@@ -414,6 +577,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_phoenix_control_tap_offered",
 		metric.WithDescription("Batches that measuring points offered to the tap (outcome offered), and those for which a reader had no room (outcome lost). [Development]"),
 		metric.WithUnit("{batch}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.PhoenixControlWebhooks, err = builder.meter.Int64Counter(
+		"otelcol_phoenix_control_webhooks",
+		metric.WithDescription("Events that were to be sent to webhooks by what became of them, delivered, refused, given_up or overflow. [Development]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

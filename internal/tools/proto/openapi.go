@@ -228,8 +228,11 @@ func (d *description) requestHeaders(op *openapi3.Operation, s protoreflect.Serv
 		add("Idempotency-Key", "Makes the request safe to repeat: with the same key and the same request nothing is created twice.")
 	case m.Output().Name() == "Event":
 		add("Last-Event-ID", "Goes on after the event of this id.")
-	case r.method != http.MethodGet && len(r.names) > 0 && (s.Name() == "Policies" || s.Name() == "PriceModels"):
+	case r.method != http.MethodGet && len(r.names) > 0 && (s.Name() == "Policies" || s.Name() == "Experiments" || s.Name() == "PriceModels"):
 		add("If-Match", "The etag of the revision that is to be changed. If it is not the present one, the answer is 412.")
+		if s.Name() == "Experiments" && r.method == http.MethodPost {
+			add("Idempotency-Key", "Makes the command safe to repeat: with the same key and the same request it is carried out once.")
+		}
 	}
 	add("X-Request-Id", "Finds the request in logs, traces and the audit log. Default: one is made.")
 }
@@ -278,7 +281,7 @@ func (d *description) responses(op *openapi3.Operation, m protoreflect.MethodDes
 	default:
 		answer.Content = openapi3.NewContentWithJSONSchemaRef(d.named(m.Output()))
 	}
-	if m.Output().Fields().ByName("etag") != nil {
+	if !m.IsStreamingServer() && m.Output().Fields().ByName("etag") != nil {
 		answer.Headers["ETag"] = headerReference("ETag")
 	}
 	op.Responses = openapi3.NewResponsesWithCapacity(3)
