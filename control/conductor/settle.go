@@ -278,7 +278,9 @@ func (c *Conductor) adopt(o *outcome, written *writing) {
 // caller has mu.
 func (c *Conductor) hold(r *run, before experiment.State, now time.Time) {
 	if r.state.Phase != experiment.PhaseRunning {
-		r.lease.End()
+		if r.state.Phase != experiment.PhasePromoted { // whose data goes where it went until the common rules are in force
+			r.lease.End()
+		}
 		r.gathered = gathered{running: r.gathered.running}
 	}
 	if r.state.Phase != before.Phase {
