@@ -44,7 +44,14 @@ var ofTheCollector = []string{
 }
 
 // notShown are metrics that the dashboard leaves out, and why.
-var notShown = map[string]string{}
+var notShown = map[string]string{
+	"otelcol_phoenix_control_experiment_changes":       "the report of an experiment and the audit log have each change",
+	"otelcol_phoenix_control_experiment_looks":         "experiments without looks pause; the phase is shown",
+	"otelcol_phoenix_control_experiment_look_duration": "there is none without experiments",
+	"otelcol_phoenix_control_experiment_save_duration": "there is none without experiments; what is not stored is shown",
+	"otelcol_phoenix_control_webhooks":                 "there are none unless configured",
+	"otelcol_processor_tag_consolidation_ended_series": "one for each series when a rule begins",
+}
 
 // metrics returns the metrics that our components document, by name; the value
 // is the type.
