@@ -87,7 +87,7 @@ test: ## Run every test that needs only Go
 .PHONY: test-race
 test-race: export CGO_ENABLED = 1
 test-race: ## Run our own packages under the race detector (needs a C compiler)
-	$(call gotest,-race $(OWN))
+	$(call gotest,-race -timeout 20m $(OWN))
 
 .PHONY: test-e2e
 # Most of the time of these tests is waiting, so that more of them run at once than there are processors.
