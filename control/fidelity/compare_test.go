@@ -69,6 +69,16 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// One element may be off by all of the tolerance; the mean is that of the others.
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	assert.True(t, finding{worst: 0.01, mean: 0.01, elements: 1}.within(0.01, 0.001))
+	assert.False(t, finding{worst: 0.011, mean: 0.011, elements: 1}.within(0.01, 0.001))
+	assert.True(t, finding{worst: 0.01, mean: (0.01 + 0.001) / 2, elements: 2}.within(0.01, 0.00101))
+	assert.False(t, finding{worst: 0.01, mean: (0.01 + 0.002) / 2, elements: 2}.within(0.01, 0.00101))
+	assert.False(t, finding{detail: "x"}.within(1, 1))
+}
+
 // Earlier answers say which elements there may be and must be, answers as they are
 // emitted which values; and neither excuses what the baseline shows now.
 func TestReferenceOfSeveralAnswers(t *testing.T) {

@@ -145,7 +145,7 @@ func (l *look) widen(ctx context.Context, q *query, expr string, r *reference, c
 			if l.same(f) {
 				return f, nil
 			}
-			a := ask(ctx, l.engine, resampled{look: l, inputs: inputs, late: late}, expr, l.at)
+			a := ask(ctx, l.engine, resampled{look: l, inputs: inputs, late: late, half: q.reads.span / 2}, expr, l.at)
 			if a.err != nil {
 				return f, a.err
 			}

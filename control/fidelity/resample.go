@@ -24,8 +24,10 @@ type resampled struct {
 
 	inputs inputs
 	// late says whether samples come as late as they may for an edge, which is so
-	// many intervals before the instant that is asked about.
+	// many intervals before the instant that is asked about; half is half of what
+	// the query reads.
 	late lateAt
+	half time.Duration
 }
 
 // inputs says how series appear.
@@ -46,18 +48,21 @@ const (
 
 // lateAt says at which edges samples come as late as they may; at the others they
 // come as early.
-type lateAt func(back int64) bool
+type lateAt func(back, half int64) bool
 
 // latenesses are the ways in which points may be late. Where they are not alike
 // at both ends of a range, it holds a sample more or less of those that arrive
-// about an edge.
+// about an edge; and what rises in one half of it and falls in the other has its
+// extremes where they are not alike there.
 var latenesses = []lateAt{
-	func(int64) bool { return false },
-	func(int64) bool { return true },
-	func(back int64) bool { return back == 0 },
-	func(back int64) bool { return back != 0 },
-	func(back int64) bool { return back%2 == 0 },
-	func(back int64) bool { return back%2 != 0 },
+	func(int64, int64) bool { return false },
+	func(int64, int64) bool { return true },
+	func(back, _ int64) bool { return back == 0 },
+	func(back, _ int64) bool { return back != 0 },
+	func(back, _ int64) bool { return back%2 == 0 },
+	func(back, _ int64) bool { return back%2 != 0 },
+	func(back, half int64) bool { return back < half },
+	func(back, half int64) bool { return back >= half },
 }
 
 // Querier implements storage.Queryable.
@@ -238,7 +243,7 @@ func (s *resampledSet) edge(t int64, e emission) (edge, came int64) {
 	interval := e.interval.Milliseconds()
 	newest := s.at.UnixMilli() / interval
 	for edge = (t + e.least.Milliseconds() + interval - 1) / interval; ; edge++ {
-		came = t + e.lag(s.late(max(newest-edge, 0)))
+		came = t + e.lag(s.late(max(newest-edge, 0), s.half.Milliseconds()/interval))
 		if came <= edge*interval {
 			return edge * interval, came
 		}
