@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/internal/cardinality"
 )
@@ -81,25 +82,20 @@ exponential_histogram exponential_histogram delta
 summary summary
   x={1..300} v=map:deep u=bytes:raw`
 	for _, yaml := range []string{"", "backend: {kind: otlp}", "group_by: service.name", "group_by: x"} {
-		t.Run(yaml, func(t *testing.T) {
-			shared := newInstances()
-			r := newRig(t)
-			r.factory = newFactory(shared)
-			p := r.start(yaml)
-			md := parseStream(t, text)
-			r.feed(p, text)
-			f := newFeeder(shared)
-			f.feed(md)
-			require.Zero(t, testing.AllocsPerRun(20, func() { f.feed(md) }))
-		})
+		for _, routes := range [][]policy.Route{
+			nil, {mirrorRoute("a/b", "shop")}, {splitRoute("a/b", "shop", "series", "")}, {splitRoute("a/b", "shop", "attribute", "point.x")},
+		} {
+			t.Run(fmt.Sprint(yaml, len(routes)), func(t *testing.T) {
+				// No control plane: what it does beside would count.
+				e := startEnd(t, "candidate", yaml, routes...)
+				md := parseStream(t, text)
+				e.send(parseStream(t, text))
+				f := e.arm.measurement.newFeeder()
+				f.feed(md)
+				require.Zero(t, testing.AllocsPerRun(20, func() { f.feed(md) }))
+			})
+		}
 	}
-}
-
-func newFeeder(shared *instances) *feeder {
-	for _, m := range shared.byID {
-		return m.newFeeder()
-	}
-	return nil
 }
 
 // What a call allocates does not grow with its points; the pool may lose a feeder.
@@ -116,11 +112,8 @@ func TestCallsAllocateAFixedNumber(t *testing.T) {
 
 // A feeder in the pool holds no part of a batch.
 func TestFeederLetsGoOfTheBatch(t *testing.T) {
-	shared := newInstances()
-	r := newRig(t)
-	r.factory = newFactory(shared)
-	r.start("backend: {scope_labels: true}")
-	f := newFeeder(shared)
+	e := startEnd(t, "baseline", "backend: {scope_labels: true}", mirrorRoute("a/b", "shop"))
+	f := e.arm.measurement.newFeeder()
 	for _, text := range []string{
 		"resource service.name=shop a=1 b=2 c=3\nscope lib@1 d=4\nsum wide\n  e=5 f=6 g=7 h=8",
 		"resource service.name=shop\nsum narrow\n  e=5",
@@ -134,5 +127,9 @@ func TestFeederLetsGoOfTheBatch(t *testing.T) {
 		}
 		assert.Zero(t, f.points)
 		assert.Zero(t, f.resource)
+		assert.Zero(t, f.arm.match)
+		assert.Zero(t, f.arm.found)
+		assert.Zero(t, f.arm.metric)
+		assert.Zero(t, f.arm.scope)
 	}
 }
