@@ -20,6 +20,14 @@ func (f finding) missing() bool {
 	return f.verdict.Verdict == VerdictNoData && f.rail.MustHaveData && !f.rail.DryRun
 }
 
+// leans says whether the candidate fails more than it may, though that is not
+// proven: a short run has little to prove it by.
+func (f finding) leans() bool {
+	counts := f.rail.Measure == MeasureErrors || f.rail.Measure == MeasureRefused
+	return counts && f.rail.Critical && !f.rail.DryRun && f.verdict.Verdict == VerdictUndecided &&
+		float64(f.verdict.Change.Value) > *f.rail.AllowedChange
+}
+
 func (f finding) reason() Reason {
 	text := "guardrail " + f.rail.Name + " is breached"
 	if f.rail.Measure != MeasureFidelity {
@@ -202,6 +210,9 @@ func (m *machine) held(o Observation, found []finding) []Reason {
 			list = append(list, f.reason())
 		case f.missing():
 			list = append(list, reason(ReasonGuardrailNoData, f.rail.Name, "guardrail "+f.rail.Name+" has no data and must have some"))
+		case f.leans():
+			list = append(list, reason(ReasonGuardrailUndecided, f.rail.Name,
+				fmt.Sprintf("guardrail %s is undecided, and the candidate fails more than it may so far: %s", f.rail.Name, f.verdict.Change.Value.percent())))
 		}
 	}
 	if m.spec.Mode == ModeSplit && m.state.Weights.Candidate < 100 && (o.SampleRatio == nil || o.SampleRatio.Verdict != VerdictOK) {

@@ -75,7 +75,7 @@ func TestReadmeSaysWhatYields(t *testing.T) {
 	for code, yields := range map[ReasonCode]bool{
 		ReasonMinimumRun: false, ReasonGuardrailNoData: false, ReasonMinJudged: false, ReasonCriticalAlert: false, ReasonFidelity: false,
 		ReasonSampleRatio: false, ReasonApproval: false, ReasonNoLook: false,
-		ReasonSteps: true, ReasonCriterionUndecided: true, ReasonGuardrail: true,
+		ReasonSteps: true, ReasonCriterionUndecided: true, ReasonGuardrail: true, ReasonGuardrailUndecided: true,
 	} {
 		assert.Equal(t, yields, code.yields(), code)
 	}

@@ -41,6 +41,7 @@ const (
 	ReasonSteps              ReasonCode = "steps"
 	ReasonCriterionUndecided ReasonCode = "criterion_undecided"
 	ReasonGuardrailNoData    ReasonCode = "guardrail_no_data"
+	ReasonGuardrailUndecided ReasonCode = "guardrail_undecided"
 	ReasonMinJudged          ReasonCode = "min_judged"
 	ReasonCriticalAlert      ReasonCode = "critical_alert"
 	ReasonFidelity           ReasonCode = "fidelity"
@@ -51,7 +52,7 @@ const (
 // save may be wanted for other reasons, and a guardrail that is not critical is
 // there to be looked at. Nothing else yields.
 func (c ReasonCode) yields() bool {
-	return c == ReasonSteps || c == ReasonCriterionUndecided || c == ReasonGuardrail
+	return c == ReasonSteps || c == ReasonCriterionUndecided || c == ReasonGuardrail || c == ReasonGuardrailUndecided
 }
 
 // holdsWeight says whether the weight must not rise. Criteria and time have no
