@@ -86,7 +86,13 @@ func (rt *route) assignment(now time.Time) *assignment {
 			return a
 		}
 		next := &assignment{weight: weight, before: a.weight, changedAt: now, live: true, generation: rt.generation}
-		next.moved.follows(a)
+		if rt.leaves != nil && rt.leaves.promoted {
+			// What goes to the baseline now are the outputs of the common processor:
+			// the same series, which go on.
+			next.before = weight
+		} else {
+			next.moved.follows(a)
+		}
 		if rt.state.assigned.CompareAndSwap(a, next) {
 			return next
 		}
