@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/phoenix-platform/phoenix/control/report"
+	"github.com/phoenix-platform/phoenix/internal/backend"
 )
 
 // arrivals are what has registered and not gone yet. The zero value is empty.
@@ -105,4 +106,14 @@ func (c *armRegistry) list() []report.ArmRegistration {
 	return c.sorted(func(a, b report.ArmRegistration) int {
 		return cmp.Or(cmp.Compare(a.Component, b.Component), cmp.Compare(a.Point, b.Point))
 	})
+}
+
+// backend is what is known of the database behind a measuring point.
+func (c *armRegistry) backend(point string) backend.PrometheusSettings {
+	for _, r := range c.list() {
+		if r.Point == point {
+			return backend.PrometheusSettings(r.Backend)
+		}
+	}
+	return backend.PrometheusSettings{}
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,27 +51,13 @@ func (p *Plane) activeExperiments(ctx context.Context) ([]experiment.Active, err
 	return list, nil
 }
 
-// billed asks the measuring point that is billed.
+// billed is what the measuring point counts that is billed.
 func (p *Plane) billed(ctx context.Context) (report.Cardinality, error) {
-	point := p.settings.CostPoint
-	if names := p.cardinality.names(); point == "" && len(names) > 0 {
-		point = names[0]
-		for _, name := range names {
-			if name == defaultCostPoint {
-				point = name
-			}
-		}
+	o, err := p.insight.Observe(ctx, 0)
+	if err == nil && o.At.IsZero() {
+		err = errNothingBilled
 	}
-	reports, err := p.Cardinality(ctx, point, report.CardinalityQuery{})
-	if err != nil {
-		return report.Cardinality{}, err
-	}
-	if len(reports) != 1 {
-		return report.Cardinality{}, fmt.Errorf("no cardinality processor measures the point %q", point)
-	}
-	return reports[0], nil
+	return o.Billed, err
 }
 
-// defaultCostPoint is the measuring point that is billed if there is one of this
-// name and none is configured.
-const defaultCostPoint = "ingest"
+var errNothingBilled = errors.New("no measuring point counts what is billed")

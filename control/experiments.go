@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,14 +16,12 @@ import (
 
 	"github.com/phoenix-platform/phoenix/control/bus"
 	"github.com/phoenix-platform/phoenix/control/conductor"
-	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/experiment"
 	"github.com/phoenix-platform/phoenix/control/fidelity"
 	"github.com/phoenix-platform/phoenix/control/metricsource"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/service/experiments"
-	"github.com/phoenix-platform/phoenix/control/store"
 	"github.com/phoenix-platform/phoenix/control/webhook"
 )
 
@@ -61,6 +61,9 @@ func (p *Plane) composeExperiments() error {
 		settings.Ask = source.Ask
 	}
 	var err error
+	if p.queries, err = queriesDirectory(s.Directory); err != nil {
+		return err
+	}
 	if p.conductor, err = conductor.New(settings); err != nil {
 		return err
 	}
@@ -95,6 +98,24 @@ func (p *Plane) RegisterArm(r report.ArmRegistration) (unregister func(), err er
 	return unregister, err
 }
 
+// queriesName is the directory of the series that queries are asked of, which are
+// in memory all but entirely.
+const queriesName = "queries"
+
+// queriesDirectory makes that directory beside the database, because the
+// temporary files of a container may be read-only. What a killed collector has
+// left there goes. Without a directory it is among the temporary files.
+func queriesDirectory(directory string) (string, error) {
+	if directory == "" {
+		return "", nil
+	}
+	path := filepath.Join(directory, queriesName)
+	if err := errors.Join(os.RemoveAll(path), os.MkdirAll(path, 0o700)); err != nil {
+		return "", fmt.Errorf("make a directory for the series that queries are asked of: %w", err)
+	}
+	return path, nil
+}
+
 // judgeQueries begins to judge the user's queries at two measuring points.
 func (p *Plane) judgeQueries(spec experiment.Spec, baseline, candidate string) (conductor.Queries, error) {
 	plan, err := fidelity.Parse(*spec.Fidelity)
@@ -103,7 +124,8 @@ func (p *Plane) judgeQueries(spec experiment.Spec, baseline, candidate string) (
 	}
 	judge, err := fidelity.Open(fidelity.Settings{
 		Spec: spec, Plan: plan, Baseline: baseline, Candidate: candidate, Want: p.tap.Want, OTLPNames: p.otlpNames,
-		Lateness: p.settings.Experiments.Lateness, Logger: p.logger, Now: p.settings.Now,
+		Dir:     p.queries,
+		Backend: p.arms.backend(baseline), Lateness: p.settings.Experiments.Lateness, Logger: p.logger, Now: p.settings.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -136,49 +158,15 @@ func (p *Plane) otlpNames(ctx context.Context, backendNames []string) ([]string,
 	return slices.Compact(names), nil
 }
 
-// activePrices is the fact that names the price model in force.
-const activePrices = "price_model.active"
-
 // currentPrices are the prices in force, and the stream that they are for.
 func (p *Plane) currentPrices(ctx context.Context) (conductor.Prices, error) {
 	o, err := p.insight.Observe(ctx, 0)
 	if err != nil || !o.Priced {
 		return conductor.Prices{}, err
 	}
-	model, err := p.priceModel(ctx)
-	if err != nil {
-		return conductor.Prices{}, err
-	}
 	return conductor.Prices{
-		Model: model, Series: o.Total.Series, SamplesPerSecond: o.Total.SamplesPerSecond, Hosts: p.settings.Hosts,
+		Model: o.Model, Series: o.Total.Series, SamplesPerSecond: o.Total.SamplesPerSecond, Hosts: p.settings.Hosts,
 	}, nil
-}
-
-var errPriceModel = errors.New("the active price model is not there")
-
-// priceModel reads the model in force: a stored one, or one that ships.
-func (p *Plane) priceModel(ctx context.Context) (cost.Model, error) {
-	fact, err := p.store.GetFact(ctx, activePrices)
-	if err != nil {
-		return cost.Model{}, err
-	}
-	stored, err := p.store.GetPriceModel(ctx, string(fact.Value))
-	if err == nil {
-		return cost.DecodeModel(stored.Spec)
-	}
-	if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid) {
-		return cost.Model{}, err
-	}
-	presets, err := cost.Presets()
-	if err != nil {
-		return cost.Model{}, err
-	}
-	for _, m := range presets {
-		if m.Name == string(fact.Value) {
-			return m, nil
-		}
-	}
-	return cost.Model{}, fmt.Errorf("%w: %q", errPriceModel, fact.Value)
 }
 
 // tellWebhooks hands events to webhooks until ctx ends. What happened while they

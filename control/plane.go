@@ -63,6 +63,7 @@ type Plane struct {
 	conductor     *conductor.Conductor
 	experiments   *experiments.Service
 	autopilot     *autopilot.Pilot
+	queries       string // where fidelity keeps its heads
 	webhooks      *webhook.Sender
 	alarms        alarms
 	api           *api.Server

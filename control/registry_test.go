@@ -15,6 +15,7 @@ import (
 	"github.com/phoenix-platform/phoenix/control/controltest"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/service/insight"
+	"github.com/phoenix-platform/phoenix/internal/backend"
 )
 
 // sourceFunc is a source of a type that has no equality.
@@ -228,3 +229,23 @@ func TestEveryProcessorIsAskedAndNamedByItsRegistration(t *testing.T) {
 	_, err = plane.Consolidation(ended)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestQueriesHaveTheLabelsOfTheBackend finds what the end of an arm knows of the
+// database, so that what is judged has the labels that a dashboard sees.
+func TestQueriesHaveTheLabelsOfTheBackend(t *testing.T) {
+	plane := controltest.Open(t, control.Settings{})
+	unregister, err := plane.RegisterArm(report.ArmRegistration{
+		Component: "cardinality/baseline", Point: "baseline", Arm: "baseline", Source: noArms{},
+		Backend: report.ArmBackend{ResourceAttributes: []string{"k8s.pod.name"}, Translation: "NoTranslation"},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, backend.PrometheusSettings{ResourceAttributes: []string{"k8s.pod.name"}, Translation: "NoTranslation"}, plane.BackendOf("baseline"))
+	assert.Zero(t, plane.BackendOf("elsewhere"))
+	unregister()
+	assert.Zero(t, plane.BackendOf("baseline"))
+}
+
+// noArms is the end of an arm that nothing has left.
+type noArms struct{}
+
+func (noArms) Arms(context.Context, []string) ([]report.ArmReport, error) { return nil, nil }

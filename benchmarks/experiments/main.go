@@ -12,6 +12,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,14 +42,14 @@ type plan struct {
 	causes                   bool
 }
 
-func report(p plan, out string) error {
+func report(p plan, out string) (err error) {
 	var w io.Writer = os.Stdout
 	if out != "" {
 		file, err := os.Create(filepath.Clean(out + ".txt"))
 		if err != nil {
 			return fmt.Errorf("write the table: %w", err)
 		}
-		defer func() { _ = file.Close() }()
+		defer func() { err = errors.Join(err, file.Close()) }()
 		w = io.MultiWriter(os.Stdout, file)
 	}
 	began := time.Now()

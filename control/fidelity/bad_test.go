@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/phoenix-platform/phoenix/internal/backend"
 )
 
 // What may be wrong with an arm, and a query that finds it out under a swinging
@@ -19,11 +21,17 @@ func TestBadCandidateDiffers(t *testing.T) {
 	byRoute := `sum by (route) (rate(http_requests_total{job="shop"}[2m]))`
 	for name, bad := range map[string]struct {
 		rules, query, detail string
+		backend              backend.PrometheusSettings
 		after                func(began time.Time) func(pmetric.Metrics)
 	}{
 		"a label that is needed": {
 			rules: `{name: r, match: {metric: "*"}, attributes: {drop: [pod, route, resource.k8s.pod.name]}, gauge: sum}`,
 			query: byRoute, detail: "the candidate lacks the label route",
+		},
+		"an attribute of the resource that the backend makes a label": {
+			rules: `{name: r, match: {metric: "*"}, attributes: {drop: [resource.k8s.pod.name]}, gauge: sum}`,
+			query: `sum by (k8s_pod_name) (rate(http_requests_total{job="shop"}[2m]))`, detail: "the candidate lacks the label k8s_pod_name",
+			backend: backend.PrometheusSettings{ResourceAttributes: []string{"k8s.pod.name"}},
 		},
 		"a label that a matcher needs": {
 			rules: `{name: r, match: {metric: "*"}, attributes: {drop: [pod, code, resource.k8s.pod.name]}, gauge: sum}`,
@@ -92,7 +100,7 @@ func TestBadCandidateDiffers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := rigSettings{fidelity: queriesOf(bad.query, `sum(up_pods)`), consolidation: dropPod(10 * time.Second), interval: 30 * time.Second}
+				s := rigSettings{fidelity: queriesOf(bad.query, `sum(up_pods)`), consolidation: dropPod(10 * time.Second), interval: 30 * time.Second, backend: bad.backend}
 				if bad.rules != "" {
 					s.consolidation = "interval: 10s\nwriter: none\nrules:\n  - " + bad.rules
 				}

@@ -20,6 +20,7 @@ import (
 	"github.com/phoenix-platform/phoenix/control/fidelity"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/tap"
+	"github.com/phoenix-platform/phoenix/internal/backend"
 	"github.com/phoenix-platform/phoenix/internal/walk"
 	"github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor"
 )
@@ -51,6 +52,8 @@ type rigSettings struct {
 	scope map[string]string
 	// queue bounds the subscriptions, in bytes.
 	queue int64
+	// backend says which attributes are labels. Default: none of the resource.
+	backend backend.PrometheusSettings
 }
 
 func newRig(t *testing.T, s rigSettings) *rig {
@@ -66,7 +69,7 @@ func newRig(t *testing.T, s rigSettings) *rig {
 	plan, err := fidelity.Parse(s.fidelity)
 	require.NoError(t, err)
 	r.judge, err = fidelity.Open(fidelity.Settings{
-		Spec: r.spec, Plan: plan, Baseline: "baseline", Candidate: "candidate", Lateness: s.lateness, Dir: t.TempDir(),
+		Spec: r.spec, Plan: plan, Baseline: "baseline", Candidate: "candidate", Lateness: s.lateness, Dir: t.TempDir(), Backend: s.backend,
 		Want: func(selection tap.Selection) (*tap.Subscription, error) {
 			selection.MaxBytes = s.queue
 			return r.hub.Want(selection)

@@ -21,6 +21,19 @@ type ArmRegistration struct {
 	Component, Point, Arm string
 	// Source answers the questions.
 	Source ArmSource
+	// Backend is what the component knows of the database that is paid for.
+	Backend ArmBackend
+}
+
+// ArmBackend says what of a stream are labels in a database like Prometheus.
+type ArmBackend struct {
+	// ResourceAttributes become labels, or AllResourceAttributes do; ScopeLabels
+	// adds those of the instrumentation scope.
+	ResourceAttributes    []string
+	AllResourceAttributes bool
+	ScopeLabels           bool
+	// Translation is how names are made: a strategy of otlptranslator.
+	Translation string
 }
 
 // ArmSource answers what left an arm.

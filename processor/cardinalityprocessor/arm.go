@@ -74,7 +74,9 @@ func (a *armed) start(host component.Host) error {
 	}
 	a.source = source
 	a.look(time.Now())
-	unregister, err := registry.RegisterArm(report.ArmRegistration{Component: m.id.String(), Point: m.point, Arm: string(a.name), Source: a})
+	unregister, err := registry.RegisterArm(report.ArmRegistration{
+		Component: m.id.String(), Point: m.point, Arm: string(a.name), Source: a, Backend: report.ArmBackend(m.config.Backend.prometheus()),
+	})
 	if err != nil {
 		return fmt.Errorf("register with %s: %w", m.config.Control, err)
 	}

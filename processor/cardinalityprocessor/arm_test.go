@@ -61,9 +61,10 @@ func (*onlyCounting) RegisterCardinality(report.CardinalityRegistration) (func()
 
 func TestExperimentsComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := startEnd(t, "baseline", "", mirrorRoute("a/cart", "cart"))
+		e := startEnd(t, "baseline", "backend: {resource_attributes: [k8s.pod.name], scope_labels: true}", mirrorRoute("a/cart", "cart"))
 		registered := e.control.arms[0]
 		assert.Equal(t, []string{"cardinality", "default", "baseline"}, []string{registered.Component, registered.Point, registered.Arm})
+		assert.Equal(t, report.ArmBackend{ResourceAttributes: []string{"k8s.pod.name"}, ScopeLabels: true, Translation: "UnderscoreEscapingWithSuffixes"}, registered.Backend)
 		e.send(sumsOf("cart", 0, 10), sumsOf("web", 0, 10))
 		first := e.reports()
 		assert.Equal(t, uint64(10), first["a/cart"].Points)

@@ -182,6 +182,11 @@ func (b *BackendConfig) build() (cardinality.Backend, error) {
 	if b.Kind == backend.KindOTLP {
 		return backend.Streams{}, nil
 	}
+	return backend.NewPrometheus(b.prometheus())
+}
+
+// prometheus are the settings of a backend with labels.
+func (b *BackendConfig) prometheus() backend.PrometheusSettings {
 	settings := backend.PrometheusSettings{ScopeLabels: b.ScopeLabels, Translation: b.Translation}
 	switch {
 	case slices.Equal(b.ResourceAttributes, []string{all}):
@@ -189,7 +194,7 @@ func (b *BackendConfig) build() (cardinality.Backend, error) {
 	case !slices.Equal(b.ResourceAttributes, []string{none}):
 		settings.ResourceAttributes = b.ResourceAttributes
 	}
-	return backend.NewPrometheus(settings)
+	return settings
 }
 
 func createDefaultConfig() component.Config {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phoenix-platform/phoenix/control/cost"
+	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/store"
 )
 
@@ -26,6 +27,11 @@ type Observation struct {
 	// nothing.
 	PriceModel, Currency string
 	Priced               bool
+	// Model is the price model.
+	Model cost.Model
+	// Billed is what the measuring point counts whose stream is billed. It is
+	// shared, and not to be written to.
+	Billed report.Cardinality
 	// Policies are those of which something is measured, the largest saving first;
 	// SavingMonth is what those enforced save together.
 	Policies    []PolicyObservation
@@ -62,6 +68,7 @@ func (s *Services) Observe(ctx context.Context, top int) (Observation, error) {
 	}
 	o := Observation{
 		At: t.stream.report.To, PriceModel: t.prices.Name, Currency: t.prices.Currency, Priced: t.prices.Priced(),
+		Model: t.prices.Model, Billed: t.stream.report,
 	}
 	t.observeStream(&o, top)
 	if err := t.observePolicies(ctx, &o); err != nil {
