@@ -2,7 +2,6 @@ package conductor
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -127,7 +126,7 @@ func (c *Conductor) open(r *run) (queries Queries, problem string) {
 	for i, arm := range armNames {
 		points[i] = firstPoint(c.settings.Sources.Arms(), string(arm))
 		if points[i] == "" {
-			return nil, fmt.Sprintf("no query is judged: nobody measures the %s", arm)
+			return nil, "" // Warnings says so, whether it was tried already or not
 		}
 	}
 	queries, err := c.settings.Queries(r.spec, points[baseline], points[candidate])

@@ -234,7 +234,7 @@ func runKubernetes(t *testing.T, interval, second time.Duration, edit func([]any
 // kube-prometheus asks.
 func TestCapturedKubernetes(t *testing.T) {
 	t.Parallel()
-	for _, at := range [][2]time.Duration{{10 * time.Second, 3 * time.Second}, {30 * time.Second, 9 * time.Second}} {
+	for _, at := range some([2]time.Duration{10 * time.Second, 3 * time.Second}, [2]time.Duration{30 * time.Second, 9 * time.Second}) {
 		t.Run(fmt.Sprintf("interval %s, scraped at second %s", at[0], at[1]), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
