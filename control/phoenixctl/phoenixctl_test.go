@@ -44,7 +44,7 @@ func (w withPostgres) Run() int { return postgrestest.Run(w.M) }
 // execute runs the command as main does and returns what it prints.
 func execute(ctx context.Context, out io.Writer, args ...string) (stderr string, code int) {
 	var errOut bytes.Buffer
-	root := newRootCommand()                  //nolint:contextcheck // cobra hands the context of ExecuteContext to the commands
+	root := newRootCommand()
 	root.SetArgs(append([]string{}, args...)) // nil would be those of the test
 	root.SetOut(out)
 	root.SetErr(&errOut)

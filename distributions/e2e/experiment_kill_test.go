@@ -209,7 +209,7 @@ func (l *laboratory) awaitLooks(name string, more float64) {
 	l.t.Helper()
 	begin := l.get(name).Status.Looks
 	poll(l.t, patience, func(context.Context) error {
-		s := l.get(name).Status //nolint:contextcheck // the deadline of the poll would hide what it waits for
+		s := l.get(name).Status
 		if s.Looks < begin+more {
 			return fmt.Errorf("%s (%s) has %g looks, %g are wanted; %v", name, s.Phase, s.Looks, begin+more, s.Warnings)
 		}
@@ -244,7 +244,7 @@ func TestExperimentsSurviveAKillInEveryState(t *testing.T) {
 	}
 	check := func(when string) {
 		for _, name := range names {
-			s := l.get(name).Status //nolint:contextcheck // the deadline of the poll would hide what it waits for
+			s := l.get(name).Status
 			assert.Equal(t, want[name], s.Phase, "%s %s: %s", name, when, s.Verdict)
 		}
 		code, said := ask(t.Context(), t, http.MethodGet, fmt.Sprintf("http://localhost:%d/api/v1/policies?namespace=default", l.control), "")

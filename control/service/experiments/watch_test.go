@@ -39,7 +39,7 @@ func (r *rig) stream(ctx context.Context, t *testing.T, name string) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	s := &stream{ctx: ctx, sent: make(chan *phoenixv1.Experiment), end: make(chan error, 1)}
-	go func() { //nolint:contextcheck // a stream has its own
+	go func() {
 		s.end <- r.WatchExperiment(&phoenixv1.WatchExperimentRequest{Namespace: "shop", Name: name}, s)
 	}()
 	t.Cleanup(func() {
