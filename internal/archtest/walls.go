@@ -51,6 +51,7 @@ var Walls = []Wall{
 			"github.com/zeebo/xxh3",                                                  // hashes
 			"github.com/prometheus/otlptranslator",                                   // what a Prometheus backend calls a metric
 			"github.com/honeycombio/dynsampler-go",                                   // sampling rates by key
+			"github.com/DataDog/sketches-go",                                         // quantiles
 			"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling", // consistent probability sampling
 			"gonum.org/v1/gonum",                                                     // distributions
 		},

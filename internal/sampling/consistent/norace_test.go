@@ -1,0 +1,5 @@
+//go:build !race
+
+package consistent_test
+
+const raceDetector = false
