@@ -212,6 +212,7 @@ var questions = map[string][]question{
 		{access.Events, access.Watch, inNamespace, func(_ *world, n string) proto.Message { return &v1.WatchEventsRequest{Namespace: n, After: "1"} }},
 		{access.Events, access.Watch, visible, func(*world, string) proto.Message { return &v1.WatchEventsRequest{After: "1"} }},
 	},
+	"Samplers/ListSamplers": {{access.Samplers, access.List, visible, func(*world, string) proto.Message { return &v1.ListSamplersRequest{} }}},
 	"System/GetSystem":     {{access.System, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetSystemRequest{} }}},
 	"System/WhoAmI":        {{"", "", free, func(*world, string) proto.Message { return &v1.WhoAmIRequest{} }}},
 	"System/GetKillSwitch": {{access.KillSwitch, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetKillSwitchRequest{} }}},
@@ -390,6 +391,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 		}
 		return true
 	})
+	if raceEnabled {
+		assert.Greater(t, asked, 100)
+		return
+	}
 	assert.Greater(t, asked, 500)
 }
 
@@ -403,6 +408,9 @@ func (w *world) everybodyAsks(t *testing.T, table map[string]string, method prot
 	for _, namespace := range namespaces {
 		for grant, secret := range w.secrets {
 			role, held, _ := strings.Cut(grant, ":")
+			if raceEnabled && role != "editor" {
+				continue // one role is as many goroutines as all, in a fifth of the time
+			}
 			if !q.verb.ReadOnly() || q.reach == keyOf {
 				w.furnish(t)
 			}
