@@ -15,8 +15,9 @@
 //     own. So the rates of a target are multiplied by its level: p = min(1, level/N).
 //     The level is not found by trial: what goes on at a level can be computed from
 //     what came, and the level is the one at which that is the target. What went on
-//     besides in the last intervals is taken off the target first. That does not
-//     depend on the level before, so nothing can swing.
+//     besides in the last intervals is taken off the target first, up to three
+//     quarters of it. That does not depend on the level before, so nothing can
+//     swing.
 //   - A total and the target of a group both hold: the smaller probability counts.
 //
 // Averages smooth what came. A load above the average is followed at once, one

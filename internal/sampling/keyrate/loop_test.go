@@ -254,6 +254,21 @@ func TestConditionsAndThresholdsUpstreamCount(t *testing.T) {
 	})
 }
 
+// Conditions that keep more than the target leave a quarter of it to what is
+// sampled, so that its sums stay estimates and do not become lotteries.
+func TestConditionsDoNotTakeAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const target, load, forced = 100.0, 2000.0, 0.2
+		w := newWorld(t, keyrate.Settings{Total: target}, source{id: 1, rate: steady(load), forced: forced})
+		for range 10 {
+			w.rate()
+		}
+		for range 10 {
+			assert.InEpsilon(t, load*forced+target/4, w.rate(), 0.1)
+		}
+	})
+}
+
 // The total and the targets of groups hold together.
 func TestGroupsHaveTheirOwnTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -47,6 +47,10 @@ type pool struct {
 const (
 	// weight is the share of the last interval in an average.
 	weight = 0.65
+	// reserve is the share of a target that is sampled whatever conditions keep: a
+	// probability of next to nothing gives sums that are right on average and
+	// useless each time.
+	reserve = 0.25
 	// minLevel and maxLevel bound what is looked for.
 	minLevel, maxLevel = 1e-6, 1e6
 	// forgotten is after how many intervals without items dynsampler has
@@ -160,7 +164,7 @@ func (p *pool) solve(minimum float64, bound func(*Key) float64) {
 	}
 	// A load above the average is followed at once.
 	load := max(1, p.in/smooth)
-	wanted := p.target - p.besides*smooth*load
+	wanted := max(p.target*reserve, p.target-p.besides*smooth*load)
 	out := func(level float64) (sum float64) {
 		for _, k := range p.keys {
 			probability := max(minimum, min(1, level / *p.rate(k), bound(k)))
