@@ -14,6 +14,7 @@ import (
 func (p *Plane) components(ctx context.Context) []*phoenixv1.ComponentInfo {
 	list := append(p.cardinality.components(), p.consolidation.components(ctx)...)
 	list = append(list, p.routers.components()...)
+	list = append(list, p.samplers.components(ctx)...)
 	slices.SortFunc(list, func(a, b *phoenixv1.ComponentInfo) int {
 		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetId(), b.GetId()), cmp.Compare(a.GetPlace(), b.GetPlace()))
 	})
@@ -21,7 +22,7 @@ func (p *Plane) components(ctx context.Context) []*phoenixv1.ComponentInfo {
 }
 
 // The kinds of components.
-const kindCardinality, kindConsolidation, kindRouter = "cardinality", "tag_consolidation", "ab_router"
+const kindCardinality, kindConsolidation, kindRouter, kindSampler = "cardinality", "tag_consolidation", "ab_router", "adaptive_sampler"
 
 func (c *cardinalityRegistry) components() []*phoenixv1.ComponentInfo {
 	c.mu.Lock()
@@ -76,6 +77,32 @@ func (c *routerRegistry) components() []*phoenixv1.ComponentInfo {
 			continue
 		}
 		list = append(list, &phoenixv1.ComponentInfo{Id: r.Component, Kind: kindRouter, Place: r.Signal, Instances: 1, PolicyVersion: version})
+	}
+	return list
+}
+
+// components takes the instances of one sampler together, as those of
+// consolidation are.
+func (c *samplerRegistry) components(ctx context.Context) []*phoenixv1.ComponentInfo {
+	var list []*phoenixv1.ComponentInfo
+	for _, r := range c.list() {
+		version := float64(r.Source.PolicyVersion())
+		if n := len(list); n == 0 || list[n-1].GetId() != r.Component {
+			list = append(list, &phoenixv1.ComponentInfo{Id: r.Component, Kind: kindSampler, PolicyVersion: version})
+		}
+		info := list[len(list)-1]
+		info.Instances++
+		info.PolicyVersion = min(info.GetPolicyVersion(), version)
+		answer, err := r.Source.Sampling(ctx)
+		if err != nil {
+			info.Problems = append(info.Problems, "it could not be asked: "+err.Error())
+			continue
+		}
+		for _, problem := range answer.Problems {
+			if !slices.Contains(info.GetProblems(), problem) {
+				info.Problems = append(info.Problems, problem)
+			}
+		}
 	}
 	return list
 }

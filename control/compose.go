@@ -16,6 +16,7 @@ import (
 	"github.com/phoenix-platform/phoenix/control/service/admin"
 	"github.com/phoenix-platform/phoenix/control/service/insight"
 	"github.com/phoenix-platform/phoenix/control/service/policies"
+	"github.com/phoenix-platform/phoenix/control/service/samplers"
 	"github.com/phoenix-platform/phoenix/control/store"
 )
 
@@ -29,11 +30,11 @@ func (p *Plane) compose() error {
 	p.insight = insight.New(insight.Settings{
 		Core: p.core, Points: p.cardinality.names, Cardinality: p.Cardinality, Consolidation: p.Consolidation,
 		Engaged:            func() bool { return p.publisher.Status().Kill.Engaged },
-		NamespaceAttribute: s.NamespaceAttribute, CostPoint: s.CostPoint, Hosts: s.Hosts,
+		NamespaceAttribute: s.NamespaceAttribute, CostPoint: s.CostPoint, Hosts: s.Hosts, PriceModelChanged: p.priceModelChanged,
 	})
 	var err error
 	p.policies, err = policies.New(policies.Settings{
-		Core: p.core, Publisher: p.publisher, Consolidation: p.consolidations, Processors: p.processors,
+		Core: p.core, Publisher: p.publisher, Consolidation: p.consolidations, Sampling: p.samplings, Processors: p.processors,
 		PreviewWindow: func() time.Duration { return s.PreviewWindow }, NamespaceAttribute: s.NamespaceAttribute,
 	})
 	if err != nil {
@@ -54,11 +55,16 @@ func (p *Plane) compose() error {
 
 func (p *Plane) newAPI() (*api.Server, error) {
 	s, administration := p.settings, p.administration()
+	sampling, err := samplers.New(samplers.Settings{Core: p.core, Sampling: p.Sampling})
+	if err != nil {
+		return nil, err
+	}
 	p.killSwitch = administration.KillSwitch
 	return api.New(api.Settings{
 		Policies: p.policies, Experiments: p.experiments,
 		Cardinality: p.insight.Cardinality, Costs: p.insight.Costs, Savings: p.insight.Savings, PriceModels: p.insight.PriceModels,
-		APIKeys: administration.APIKeys, Audit: administration.Audit, Events: administration.Events, System: administration.System,
+		Samplers: sampling,
+		APIKeys:  administration.APIKeys, Audit: administration.Audit, Events: administration.Events, System: administration.System,
 		Guard: p.core.Guard, Limiter: p.core.Limiter, Keys: p.keys, Exposure: s.Exposure, Authenticate: s.Authenticate, Origins: s.Origins,
 		Ready: p.ready.Load, Refused: p.refused, NotAudited: p.telemetry.notAudited, Touch: p.keys.Touch,
 		Observer: p.telemetry, TracerProvider: s.Telemetry.TracerProvider, Logger: p.logger,
@@ -88,10 +94,13 @@ func (p *Plane) consolidations(ctx context.Context) []report.Consolidation {
 
 // processors lists those that ask for policies.
 func (p *Plane) processors() []policies.Processor {
-	registered := p.consolidation.list()
-	list := make([]policies.Processor, 0, len(registered))
+	registered, samplers := p.consolidation.list(), p.samplers.list()
+	list := make([]policies.Processor, 0, len(registered)+len(samplers))
 	for _, r := range registered {
 		list = append(list, policies.Processor{Component: r.Component, Role: r.Role, PolicyVersion: r.Source.PolicyVersion()})
+	}
+	for _, r := range samplers {
+		list = append(list, policies.Processor{Component: r.Component, Role: policies.RoleSampler, PolicyVersion: r.Source.PolicyVersion()})
 	}
 	return list
 }

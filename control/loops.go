@@ -24,6 +24,8 @@ func (p *Plane) start() {
 	p.loops.Go(func() { p.autopilot.Run(ctx) })
 	p.loops.Go(func() { p.webhooks.Run(ctx) })
 	p.loops.Go(func() { p.tellWebhooks(ctx) })
+	p.loops.Go(func() { p.watchFloors(ctx) })
+	p.loops.Go(func() { p.followPrices(ctx) })
 	p.loops.Go(func() { p.repeat(ctx, "The store cannot be maintained", p.maintain) })
 	p.loops.Go(func() { p.repeat(ctx, "The measuring points cannot be looked at", p.alarm) })
 	p.loops.Go(func() { p.repeat(ctx, "What the stream costs is not known", p.appraise) })

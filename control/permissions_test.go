@@ -213,9 +213,9 @@ var questions = map[string][]question{
 		{access.Events, access.Watch, visible, func(*world, string) proto.Message { return &v1.WatchEventsRequest{After: "1"} }},
 	},
 	"Samplers/ListSamplers": {{access.Samplers, access.List, visible, func(*world, string) proto.Message { return &v1.ListSamplersRequest{} }}},
-	"System/GetSystem":     {{access.System, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetSystemRequest{} }}},
-	"System/WhoAmI":        {{"", "", free, func(*world, string) proto.Message { return &v1.WhoAmIRequest{} }}},
-	"System/GetKillSwitch": {{access.KillSwitch, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetKillSwitchRequest{} }}},
+	"System/GetSystem":      {{access.System, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetSystemRequest{} }}},
+	"System/WhoAmI":         {{"", "", free, func(*world, string) proto.Message { return &v1.WhoAmIRequest{} }}},
+	"System/GetKillSwitch":  {{access.KillSwitch, access.Get, everybody, func(*world, string) proto.Message { return &v1.GetKillSwitchRequest{} }}},
 	"System/EngageKillSwitch": {{access.KillSwitch, access.Engage, everybody, func(*world, string) proto.Message {
 		return &v1.EngageKillSwitchRequest{Reason: "a test"}
 	}}},

@@ -37,6 +37,7 @@ var (
 	_ report.RouterRegistry        = (*Plane)(nil)
 	_ report.ArmRegistry           = (*Plane)(nil)
 	_ report.TapSource             = (*Plane)(nil)
+	_ report.SamplerRegistry       = (*Plane)(nil)
 )
 
 // Plane is the control plane of one collector.
@@ -49,6 +50,7 @@ type Plane struct {
 	consolidation consolidationRegistry
 	routers       routerRegistry
 	arms          armRegistry
+	samplers      samplerRegistry
 	tap           *tap.Hub
 	events        bus.Memory
 	store         *instrumentedStore
@@ -66,6 +68,8 @@ type Plane struct {
 	queries       string // where fidelity keeps its heads
 	webhooks      *webhook.Sender
 	alarms        alarms
+	floors        floors
+	pricesChanged chan struct{}
 	api           *api.Server
 
 	ready        atomic.Bool
@@ -88,6 +92,7 @@ func Open(ctx context.Context, s Settings) (_ *Plane, err error) {
 	s = s.withDefaults()
 	p := &Plane{
 		settings: s, logger: s.Telemetry.Logger, startedAt: s.Now(), done: make(chan struct{}), cancel: func() {},
+		pricesChanged: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -99,6 +104,9 @@ func Open(ctx context.Context, s Settings) (_ *Plane, err error) {
 	}
 	if err := p.compose(); err != nil { //nolint:contextcheck // streams have the contexts of their requests
 		return nil, err
+	}
+	if err := p.reprice(ctx); err != nil {
+		p.logger.Warn("Prices cannot be looked at, budgets that are money wait for them", zap.Error(err))
 	}
 	if err := p.publisher.Open(ctx); err != nil {
 		return nil, fmt.Errorf("publish the policies: %w", err)

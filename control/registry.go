@@ -157,7 +157,7 @@ func distinctSources(registrations []*report.CardinalityRegistration) []report.C
 	return sources
 }
 
-func sameSource(a, b report.CardinalitySource) bool {
+func sameSource(a, b any) bool {
 	// Comparing values of a type that has no equality, such as a func, panics.
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

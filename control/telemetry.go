@@ -115,7 +115,7 @@ func (p *Plane) observe() error {
 		b.RegisterPhoenixControlEventsPublishedCallback(gauge(func() int64 { return whole(p.events.Published()) })),
 		b.RegisterPhoenixControlKillSwitchCallback(gauge(func() int64 { return oneIf(p.publisher.Status().Kill.Engaged) })),
 		b.RegisterPhoenixControlPoliciesLeftOutCallback(gauge(func() int64 { return int64(len(p.publisher.Status().LeftOut)) })),
-		b.RegisterPhoenixControlPolicyLagCallback(gauge(func() int64 { return whole(p.consolidation.lag(p.publisher.Status().Version)) })),
+		b.RegisterPhoenixControlPolicyLagCallback(gauge(func() int64 { return whole(p.lag(p.publisher.Status().Version)) })),
 		b.RegisterPhoenixControlPolicyVersionCallback(gauge(func() int64 { return whole(p.publisher.Status().Version) })),
 		b.RegisterPhoenixControlRequestsInFlightCallback(gauge(p.telemetry.inFlight.Load)),
 		b.RegisterPhoenixControlStoreAvailableCallback(gauge(func() int64 { return oneIf(!p.store.down.Load()) })),

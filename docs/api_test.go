@@ -46,6 +46,7 @@ var chapters = []chapter{
 	{rpc: "APIKeys.GetAPIKey"},
 	{rpc: "Cardinality.ListCardinality", before: waitCounted},
 	{rpc: "Cardinality.GetCardinality"},
+	{rpc: "Samplers.ListSamplers", before: waitSampled},
 	{rpc: "PriceModels.PutPriceModel"},
 	{rpc: "PriceModels.ActivatePriceModel"},
 	{rpc: "PriceModels.GetPriceModel"},
@@ -203,6 +204,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`phx_\w+`), "phx_…"},
 	{regexp.MustCompile(`("(?:instance_id|request_id|runtime|engine_version|size_bytes|memory_bytes|points|points_in|policy_version|` +
 		`ran|unbroken|samples_per_second|window_seconds|sub_window_seconds|relative_error|new_series_per_minute|new_series_in_window|quantity|next_page_token|version)": ?)[^,\n{\[}]+`), `$1"…"`},
+	{regexp.MustCompile(`("(?:in|kept|out|represented|level)": ?)[^,\n{\[}]+`), `$1"…"`},
+	{regexp.MustCompile(`("error": ?)-?\d[^,\n{\[}]*`), `$1"…"`},
 	{regexp.MustCompile(`ran for [\w.]+ without`), "ran for … without"},
 	{regexp.MustCompile(`\| Ran \| [\w.]+, [\w.]+ without`), "| Ran | …, … without"},
 	{regexp.MustCompile(`measured over [\dms.]+ only`), "measured over … only"},
@@ -244,11 +247,27 @@ func (s *story) until(path string, is func(map[string]any) bool) {
 	require.Failf(s, "it does not become so", "%s: %v", path, last)
 }
 
-// waitReported waits until both measuring points and the processor are known.
+// waitReported waits until both measuring points and the processors are known.
 func waitReported(s *story) {
 	s.until("/api/v1/system", func(v map[string]any) bool {
 		list, _ := v["components"].([]any)
-		return len(list) == 3
+		return len(list) == 4
+	})
+}
+
+// waitSampled waits until the sampler has seen the points of its rule.
+func waitSampled(s *story) {
+	s.until("/api/v1/samplers", func(v map[string]any) bool {
+		list, _ := v["samplers"].([]any)
+		for _, one := range list {
+			rules, _ := one.(map[string]any)["rules"].([]any)
+			for _, rule := range rules {
+				if in, _ := rule.(map[string]any)["in"].(float64); in > 0 {
+					return true
+				}
+			}
+		}
+		return false
 	})
 }
 

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension"
+	"github.com/phoenix-platform/phoenix/processor/adaptivesamplerprocessor"
 	"github.com/phoenix-platform/phoenix/processor/cardinalityprocessor"
 	"github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor"
 )
@@ -62,7 +63,16 @@ func startCollector(t *testing.T) (address string) {
 	host := extensions{component.MustNewID("phoenix_control"): control}
 	startComponent(t, control, host)
 
-	egress := startProcessor(t, host, cardinalityprocessor.NewFactory(), "egress", consumertest.NewNop(), map[string]any{
+	sampler := startProcessor(t, host, adaptivesamplerprocessor.NewFactory(), "", consumertest.NewNop(), map[string]any{
+		"control": "phoenix_control", "interval": "1s",
+		"rules": []any{
+			map[string]any{"name": "steady", "mode": "preview", "dead_band": map[string]any{
+				"match": map[string]any{"metric": "http.*"}, "tolerance": map[string]any{"relative": 0.01},
+			}},
+			map[string]any{"name": "shop", "mode": "preview", "budget": map[string]any{"signal": "metrics", "points_per_second": 100}},
+		},
+	})
+	egress := startProcessor(t, host, cardinalityprocessor.NewFactory(), "egress", sampler, map[string]any{
 		"point": "egress", "control": "phoenix_control", "window": "2s", "sub_windows": 2,
 	})
 	consolidation := startProcessor(t, host, tagconsolidationprocessor.NewFactory(), "", egress, map[string]any{

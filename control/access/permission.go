@@ -19,6 +19,7 @@ const (
 	KillSwitch  Resource = "killSwitch"
 	Backup      Resource = "backup"
 	Experiments Resource = "experiments"
+	Samplers    Resource = "samplers"
 )
 
 // Verb is what is done to a resource.
@@ -117,6 +118,8 @@ var permissions = slices.Concat(
 	needs(Experiments, RoleEditor, ReachOwn, Create, Update, Delete),
 	needs(Experiments, RoleOperator, ReachOwn, Start, Pause, Promote, Rollback),
 	needs(Experiments, RoleAdmin, ReachOwn, Force),
+
+	needs(Samplers, RoleViewer, ReachOwn, List),
 )
 
 func needs(resource Resource, role Role, reach Reach, verbs ...Verb) []Permission {

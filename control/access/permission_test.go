@@ -96,7 +96,7 @@ func TestEveryRoleWithEveryPermission(t *testing.T) {
 		}
 	}
 	assert.Equal(t, len(resources)*len(verbs)*4*2*3, asked)
-	assert.Len(t, resources, 12)
+	assert.Len(t, resources, 13)
 	assert.Len(t, verbs, 19)
 }
 

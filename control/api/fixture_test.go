@@ -135,7 +135,7 @@ func newWorld(tb testing.TB, changes ...func(*api.Settings)) *world {
 	limiter, err := access.NewLimiter(unlimited)
 	require.NoError(tb, err)
 	w.settings = api.Settings{
-		Policies: w.policies, Experiments: experiments{}, Cardinality: cardinality{}, Costs: costs{}, Savings: savings{}, PriceModels: priceModels{},
+		Policies: w.policies, Experiments: experiments{}, Cardinality: cardinality{}, Costs: costs{}, Savings: savings{}, PriceModels: priceModels{}, Samplers: samplers{},
 		APIKeys: apiKeys{}, Audit: audit{}, Events: w.events, System: w.system,
 		Guard: guard, Limiter: limiter, Keys: w.keys, Exposure: access.ExposureLoopback,
 		Refused: w.seen.audit, Touch: w.seen.touch, Observer: w.seen, Logger: zap.New(core),

@@ -228,7 +228,7 @@ func TestReflectionListsTheServices(t *testing.T) {
 	for _, s := range got.GetListServicesResponse().GetService() {
 		names = append(names, s.GetName())
 	}
-	for _, name := range []string{"APIKeys", "Audit", "Cardinality", "Costs", "Events", "Experiments", "Policies", "PriceModels", "Savings", "System"} {
+	for _, name := range []string{"APIKeys", "Audit", "Cardinality", "Costs", "Events", "Experiments", "Policies", "PriceModels", "Samplers", "Savings", "System"} {
 		assert.Contains(t, names, "phoenix.v1."+name)
 	}
 	require.NoError(t, stream.CloseSend())

@@ -50,6 +50,7 @@ var verbs = map[string]access.Verb{
 	"Cardinality/ListCardinality": access.List, "Cardinality/GetCardinality": access.Get,
 	"Costs/GetCosts": access.Get, "Costs/ListCosts": access.List, "Costs/GetHistory": access.Get,
 	"Savings/ListSavings": access.List, "Savings/GetSaving": access.Get, "Savings/EstimateSaving": access.Get,
+	"Samplers/ListSamplers":       access.List,
 	"PriceModels/ListPriceModels": access.List, "PriceModels/GetPriceModel": access.Get, "PriceModels/PutPriceModel": access.Update,
 	"PriceModels/DeletePriceModel": access.Delete, "PriceModels/ActivatePriceModel": access.Update,
 	"APIKeys/ListAPIKeys": access.List, "APIKeys/GetAPIKey": access.Get, "APIKeys/CreateAPIKey": access.Create,

@@ -37,6 +37,7 @@ type Settings struct {
 	Costs       phoenixv1.CostsServer
 	Savings     phoenixv1.SavingsServer
 	PriceModels phoenixv1.PriceModelsServer
+	Samplers    phoenixv1.SamplersServer
 	APIKeys     phoenixv1.APIKeysServer
 	Audit       phoenixv1.AuditServer
 	Events      phoenixv1.EventsServer
@@ -98,7 +99,7 @@ func (s *Settings) complete() error {
 	var errs error
 	v := reflect.ValueOf(*s)
 	for _, name := range []string{
-		"Policies", "Experiments", "Cardinality", "Costs", "Savings", "PriceModels", "APIKeys", "Audit", "Events", "System", "Guard", "Limiter", "Keys", "Exposure",
+		"Policies", "Experiments", "Cardinality", "Costs", "Savings", "PriceModels", "Samplers", "APIKeys", "Audit", "Events", "System", "Guard", "Limiter", "Keys", "Exposure",
 	} {
 		if v.FieldByName(name).IsZero() {
 			errs = errors.Join(errs, fmt.Errorf("api: Settings.%s is required", name))
@@ -197,6 +198,7 @@ func (s *Server) services() []service {
 		{&phoenixv1.Costs_ServiceDesc, s.Costs},
 		{&phoenixv1.Savings_ServiceDesc, s.Savings},
 		{&phoenixv1.PriceModels_ServiceDesc, s.PriceModels},
+		{&phoenixv1.Samplers_ServiceDesc, s.Samplers},
 		{&phoenixv1.APIKeys_ServiceDesc, s.APIKeys},
 		{&phoenixv1.Audit_ServiceDesc, s.Audit},
 		{&phoenixv1.Events_ServiceDesc, s.Events},

@@ -155,6 +155,14 @@ func (savings) EstimateSaving(context.Context, *phoenixv1.EstimateSavingRequest)
 	return &phoenixv1.SavingEstimate{}, nil
 }
 
+type samplers struct {
+	phoenixv1.UnimplementedSamplersServer
+}
+
+func (samplers) ListSamplers(context.Context, *phoenixv1.ListSamplersRequest) (*phoenixv1.ListSamplersResponse, error) {
+	return &phoenixv1.ListSamplersResponse{Samplers: []*phoenixv1.Sampler{{Component: "adaptive_sampler"}}}, nil
+}
+
 type priceModels struct {
 	phoenixv1.UnimplementedPriceModelsServer
 }

@@ -105,7 +105,7 @@ func (g Guardrail) withDefaults() Guardrail {
 // intervals; MinDuration may make it longer, and nothing shorter.
 func (s Spec) MinimumRun() Duration {
 	s.Interval = cmp.Or(s.Interval, DefaultInterval)
-	run := max(s.MinDuration, s.Interval.plus(max(s.Interval, 0)), 0)
+	run := max(s.MinDuration, plus(s.Interval, max(s.Interval, 0)), 0)
 	if s.Fidelity != nil {
 		run = max(run, s.Fidelity.LongestRange, s.Fidelity.LongestFor)
 	}

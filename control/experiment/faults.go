@@ -53,7 +53,7 @@ func (f faults) text(text string, limit int, needed bool) {
 // span says whether a duration can be used in further checks.
 func (f faults) span(d Duration, least, most time.Duration) bool {
 	switch {
-	case d == unreadable:
+	case !d.Readable():
 		f.add("must be a duration such as 90s or 1h30m")
 	case d.Std() < least || d.Std() > most:
 		f.add("must be between %s and %s, got %s", least, most, d)

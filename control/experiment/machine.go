@@ -42,7 +42,7 @@ func (m *machine) result() (State, []Action, []Event) { return m.state, m.action
 func (m *machine) tick() {
 	s := &m.state
 	if !s.SteppedAt.IsZero() && m.now.After(s.SteppedAt) {
-		m.elapsed = min(Duration(m.now.Sub(s.SteppedAt)), m.spec.Interval.plus(m.spec.Interval))
+		m.elapsed = min(Duration(m.now.Sub(s.SteppedAt)), plus(m.spec.Interval, m.spec.Interval))
 	}
 	s.SteppedAt = m.now
 }
@@ -124,5 +124,5 @@ func (m *machine) tell(kind EventKind, by string, reasons ...Reason) {
 
 // patience is how long the experiment may run without data.
 func (m *machine) patience() Duration {
-	return max(m.spec.Interval.plus(m.spec.Interval).plus(m.spec.Interval), Duration(LeaseDuration))
+	return max(plus(plus(m.spec.Interval, m.spec.Interval), m.spec.Interval), Duration(LeaseDuration))
 }

@@ -26,7 +26,7 @@ var mutants = []mutant{
 	{"forget the router", "step.go", `if o.Router.Breach != "" {`, `if o.Router.Breach != "" && ours {`},
 	{"roll back by what is not critical", "step.go", "if f.breached() && f.rail.Critical {", "if f.breached() {"},
 	{"roll back by what is in dry run", "judge.go", "return f.verdict.Verdict == VerdictBreached && !f.rail.DryRun", "return f.verdict.Verdict == VerdictBreached"},
-	{"count the time of a jump", "machine.go", "m.elapsed = min(Duration(m.now.Sub(s.SteppedAt)), m.spec.Interval.plus(m.spec.Interval))", "m.elapsed = Duration(m.now.Sub(s.SteppedAt))"},
+	{"count the time of a jump", "machine.go", "m.elapsed = min(Duration(m.now.Sub(s.SteppedAt)), plus(m.spec.Interval, m.spec.Interval))", "m.elapsed = Duration(m.now.Sub(s.SteppedAt))"},
 	{"count back", "machine.go", "if !s.SteppedAt.IsZero() && m.now.After(s.SteppedAt) {", "if !s.SteppedAt.IsZero() {"},
 	{"go on counting after a pause", "machine.go", "s.Unbroken, s.StepRan, s.Blind,", "_, s.StepRan, s.Blind,"},
 	{"go on dwelling after a pause", "machine.go", "s.Unbroken, s.StepRan, s.Blind,", "s.Unbroken, _, s.Blind,"},

@@ -91,7 +91,7 @@ func (m *machine) rest(o Observation) {
 	if ours {
 		found = m.assess(o, false)
 	}
-	m.state.Paused = m.state.Paused.plus(m.elapsed)
+	m.state.Paused = plus(m.state.Paused, m.elapsed)
 	if m.stop(o, found, ours) {
 		return
 	}
@@ -124,7 +124,7 @@ func (m *machine) hasData(o Observation) bool {
 func (m *machine) passTime() {
 	s := &m.state
 	for _, d := range []*Duration{&s.Ran, &s.Unbroken, &s.StepRan, &s.Blind} {
-		*d = max(*d, 0).plus(m.elapsed)
+		*d = plus(max(*d, 0), m.elapsed)
 	}
 	s.MinimumRun = max(s.MinimumRun, m.spec.MinimumRun())
 }
@@ -137,7 +137,7 @@ func (m *machine) listen(found []finding, fresh bool) {
 		}
 		heard := fresh && i < len(found) && found[i].verdict.Verdict != VerdictNoData
 		m.setTrack(g.Name, func(t *Track) {
-			if t.Silent = max(t.Silent, 0).plus(m.elapsed); heard {
+			if t.Silent = plus(max(t.Silent, 0), m.elapsed); heard {
 				t.Silent = 0
 			}
 		})

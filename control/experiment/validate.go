@@ -206,8 +206,8 @@ func (s Spec) checkSteps(f faults) {
 			at.at("weight").add("must be more than that of the step before, %d, got %d", s.Steps[i-1].Weight, step.Weight)
 		}
 		dwell := d.Steps[i].Dwell
-		if at.at("dwell").span(dwell, 0, longestRun) && d.Interval > 0 && dwell < d.Interval.plus(d.Interval) {
-			at.at("dwell").add("must not be shorter than two intervals, %s, got %s", d.Interval.plus(d.Interval), dwell)
+		if at.at("dwell").span(dwell, 0, longestRun) && d.Interval > 0 && dwell < plus(d.Interval, d.Interval) {
+			at.at("dwell").add("must not be shorter than two intervals, %s, got %s", plus(d.Interval, d.Interval), dwell)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func (s Spec) checkTimes(f faults) {
 	}
 	var dwell Duration
 	for _, step := range s.Steps {
-		dwell = dwell.plus(max(step.Dwell, 0))
+		dwell = plus(dwell, max(step.Dwell, 0))
 	}
 	if s.MaxDuration < dwell {
 		f.at("max_duration").add("must not be shorter than the dwells of all steps, %s, got %s", dwell, s.MaxDuration)

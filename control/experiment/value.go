@@ -7,43 +7,16 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/phoenix-platform/phoenix/control/policy"
 )
 
-// Duration is a time span that is text such as 90s or 1h30m in JSON.
-type Duration time.Duration
-
-// unreadable stands for a text that is no duration, so that Validate can say
-// where it is, together with all other mistakes.
-const unreadable Duration = math.MinInt64
-
-// Std returns the standard library's form.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
-
-// String is the text in JSON.
-func (d Duration) String() string {
-	if d == unreadable {
-		return "unreadable"
-	}
-	return time.Duration(d).String()
-}
-
-// MarshalText is String.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads what time.ParseDuration does. What it cannot read becomes
-// a value that Validate and DecodeState refuse.
-func (d *Duration) UnmarshalText(text []byte) error {
-	read, err := time.ParseDuration(string(text))
-	if err != nil {
-		*d = unreadable
-		return nil //nolint:nilerr // validation reports it with its path, beside all other mistakes
-	}
-	*d = Duration(read)
-	return nil
-}
+// Duration is a time span that is text such as 90s or 1h30m in JSON. What cannot
+// be read becomes a value that Validate and DecodeState refuse.
+type Duration = policy.Duration
 
 // plus adds spans that are not negative, and stays at the largest.
-func (d Duration) plus(other Duration) Duration {
+func plus(d, other Duration) Duration {
 	if d > math.MaxInt64-other {
 		return math.MaxInt64
 	}

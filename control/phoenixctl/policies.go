@@ -213,7 +213,7 @@ func policyTable(list []*pb.Policy, namespaces, wide bool) *table {
 		if namespaces {
 			cells = append(cells, p.GetNamespace())
 		}
-		cells = append(cells, p.GetName(), p.GetState(), count(p.GetRevision()), count(len(p.GetSpec().GetRules())),
+		cells = append(cells, p.GetName(), p.GetState(), count(p.GetRevision()), count(len(p.GetSpec().GetRules())+len(p.GetSpec().GetSampling())),
 			appliedWord(p), stamp(p.GetUpdatedAt()))
 		if wide {
 			cells = append(cells, orNone(p.GetUpdatedBy()), stamp(p.GetPreviewedSince()),

@@ -43,7 +43,8 @@ func newPoliciesApplyCommand() *cobra.Command {
 			"    rules:\n" +
 			"      - match: {metric: \"apiserver_*\"}\n" +
 			"        attributes: {drop: [pod]}\n\n" +
-			"Rules are written as in the configuration of tag_consolidation. With --preview the policies are\n" +
+			"Rules are written as in the configuration of tag_consolidation, and below sampling as the rules of\n" +
+			"adaptive_sampler. With --preview the policies are\n" +
 			"measured, and what they would save is shown; with --enforce they are applied to the data. With both,\n" +
 			"one after the other. For the first point that matches it waits 2 minutes, unless --timeout is given.",
 		Example: "  phoenixctl policies apply -f drop-pod.yaml --preview\n" +
@@ -325,6 +326,7 @@ func named(s *pb.PolicySpec) *pb.PolicySpec {
 			r.Name = fmt.Sprintf("rule-%d", i+1)
 		}
 	}
+	plainSampling(s.GetSampling())
 	return s
 }
 

@@ -89,11 +89,27 @@ func printPolicy(w io.Writer, p *pb.Policy) error {
 		_, _ = fmt.Fprintf(w, "In preview with these rules since %s.\n", stamp(p.GetPreviewedSince()))
 	}
 	printWarnings(w, p.GetStatus().GetWarnings())
-	if len(p.GetSpec().GetRules()) == 0 {
-		return nil
+	if len(p.GetStatus().GetSampling()) > 0 {
+		_, _ = fmt.Fprintln(w)
+		if err := printSampled(w, p); err != nil {
+			return err
+		}
 	}
-	_, _ = fmt.Fprintln(w)
-	return ruleTable(p.GetSpec().GetRules()).print(w)
+	return printRuleTables(w, p.GetSpec())
+}
+
+// printRuleTables shows the rules of both kinds.
+func printRuleTables(w io.Writer, spec *pb.PolicySpec) error {
+	for _, t := range []*table{ruleTable(spec.GetRules()), samplingTable(spec.GetSampling())} {
+		if len(t.rows) == 0 {
+			continue
+		}
+		_, _ = fmt.Fprintln(w)
+		if err := t.print(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stateLine says in which state a policy is and whether the data path knows.

@@ -98,13 +98,34 @@ func (w *waiting) previewed(ctx context.Context, cmd *cobra.Command, c *client.C
 	if !w.wait {
 		return nil
 	}
-	s, err := w.measured(ctx, cmd, c, p)
-	if s != nil {
-		if e := printSaving(cmd.OutOrStdout(), s); e != nil {
-			return e
+	return w.measuredBoth(p, func() error {
+		s, err := w.measured(ctx, cmd, c, p)
+		if s != nil {
+			if e := printSaving(cmd.OutOrStdout(), s); e != nil {
+				return e
+			}
 		}
+		return err
+	}, func() error { return w.sampled(ctx, cmd, c, p) })
+}
+
+// measuredBoth waits for the rules of both kinds that a policy has. It is enough
+// if one of them is measured.
+func (w *waiting) measuredBoth(p *pb.Policy, rules, sampling func() error) error {
+	if len(p.GetSpec().GetSampling()) == 0 {
+		return rules()
 	}
-	return err
+	if len(p.GetSpec().GetRules()) == 0 {
+		return sampling()
+	}
+	err := rules()
+	if err != nil && !errors.Is(err, errNotMeasured) {
+		return err
+	}
+	if sampled := sampling(); sampled != nil && (err != nil || !errors.Is(sampled, errNotMeasured)) {
+		return sampled
+	}
+	return nil
 }
 
 // unmatched makes a warning of a preview that no point has matched: a stream may
@@ -244,16 +265,24 @@ func (w *waiting) enforced(ctx context.Context, cmd *cobra.Command, c *client.Cl
 	short := *w
 	short.since, short.begin = nil, time.Time{} // each is enforced when its turn comes
 	short.settle = min(w.settle, w.timeout/2)
-	s, err := short.measured(ctx, cmd, c, p)
-	if s != nil && s.GetStreamsIn() > 0 {
-		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Streams before: %s. After: %s (%s less).\n",
-			count(s.GetStreamsIn()), count(s.GetStreamsOut()), fraction(s.GetStreamsIn()-s.GetStreamsOut(), s.GetStreamsIn()))
-		if e := printSaving(cmd.OutOrStdout(), s); e != nil {
-			return e
-		}
-	}
+	err = short.measuredBoth(p, func() error { return short.beforeAndAfter(ctx, cmd, c, p) },
+		func() error { return short.sampled(ctx, cmd, c, p) })
 	if errors.Is(err, errNotMeasured) {
 		_, e := fmt.Fprintln(cmd.ErrOrStderr(), "Warning: the data path applies it, and no point has matched its rules yet.")
+		return e
+	}
+	return err
+}
+
+// beforeAndAfter shows what an enforced policy saves.
+func (w *waiting) beforeAndAfter(ctx context.Context, cmd *cobra.Command, c *client.Client, p *pb.Policy) error {
+	s, err := w.measured(ctx, cmd, c, p)
+	if s == nil || s.GetStreamsIn() == 0 {
+		return err
+	}
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Streams before: %s. After: %s (%s less).\n",
+		count(s.GetStreamsIn()), count(s.GetStreamsOut()), fraction(s.GetStreamsIn()-s.GetStreamsOut(), s.GetStreamsIn()))
+	if e := printSaving(cmd.OutOrStdout(), s); e != nil {
 		return e
 	}
 	return err

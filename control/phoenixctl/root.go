@@ -38,7 +38,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddGroup(&cobra.Group{ID: groupData, Title: "What it costs, and what to do:"},
 		&cobra.Group{ID: groupPlane, Title: "The control plane:"})
-	for _, c := range []*cobra.Command{newTopCommand(), newPoliciesCommand(), newExperimentsCommand(), newSavingsCommand(), newCostsCommand(), newRulesCommand()} {
+	for _, c := range []*cobra.Command{newTopCommand(), newPoliciesCommand(), newExperimentsCommand(), newSavingsCommand(), newCostsCommand(), newSamplersCommand(), newRulesCommand()} {
 		c.GroupID = groupData
 		root.AddCommand(c)
 	}

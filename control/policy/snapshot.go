@@ -21,6 +21,9 @@ type Snapshot struct {
 	// rules of their candidates are among Rules. None of them is in force after a
 	// restart before control says so again.
 	Routes []Route `json:"-"`
+	// Sampling are the rules for adaptive_sampler processors, in the order in
+	// which they are tried.
+	Sampling []SamplingRule `json:"sampling,omitempty"`
 	// Urgent asks processors to end their interval now instead of waiting for its
 	// edge: the kill switch was turned.
 	Urgent bool `json:"urgent,omitempty"`
@@ -38,13 +41,21 @@ func NewSnapshot(version uint64, rules []Rule) (*Snapshot, error) {
 
 // Checked are rules that were checked and copied. Snapshots may share them, so
 // that of thousands of rules only those that changed are checked again.
-type Checked struct{ rules []Rule }
+type Checked struct {
+	rules    []Rule
+	sampling []SamplingRule
+}
 
-// Len is how many rules there are.
-func (c Checked) Len() int { return len(c.rules) }
+// Len is how many rules there are of both kinds.
+func (c Checked) Len() int { return len(c.rules) + len(c.sampling) }
 
 // Check checks and copies rules for snapshots, as NewSnapshot does.
-func Check(rules []Rule) (Checked, error) {
+func Check(rules []Rule) (Checked, error) { return CheckAll(rules, nil) }
+
+// CheckAll is Check for rules of both kinds. Sampling rules are checked as
+// ValidateSamplingRules does, with paths that begin with sampling; in a snapshot
+// no budget is money.
+func CheckAll(rules []Rule, sampling []SamplingRule) (Checked, error) {
 	list := AsErrors(ValidateRules(rules))
 	f := faults{list: &list}
 	copied := make([]Rule, 0, len(rules))
@@ -54,34 +65,63 @@ func Check(rules []Rule) (Checked, error) {
 		}
 		copied = append(copied, r.clone())
 	}
+	list = append(list, SamplingMistakes("sampling", sampling)...)
+	var samples []SamplingRule
+	for i, r := range sampling {
+		if r.Budget != nil && r.Budget.MonthlyCost != 0 && len(list) == 0 {
+			f.at("sampling[%d].budget.monthly_cost", i).add("must be points or bytes a second in a snapshot: only a control plane knows prices")
+		}
+		samples = append(samples, r.clone())
+	}
 	if len(list) > 0 {
 		return Checked{}, list
 	}
-	return Checked{copied}, nil
+	return Checked{copied, samples}, nil
 }
 
-// Assemble makes a snapshot of parts, in their order. Of what NewSnapshot
-// demands only this remains to be checked: that no name is in two parts.
+// Assemble makes a snapshot of parts, in their order. Of what CheckAll demands only
+// this remains to be checked: that no name is in two parts.
 func Assemble(version uint64, parts []Checked) (*Snapshot, error) {
-	total := 0
+	rules, samples := 0, 0
 	for _, part := range parts {
-		total += len(part.rules)
+		rules, samples = rules+len(part.rules), samples+len(part.sampling)
 	}
-	rules, first := make([]Rule, 0, total), make(map[string]int, total)
+	s := &Snapshot{Version: version, Rules: make([]Rule, 0, rules)}
+	if samples > 0 {
+		s.Sampling = make([]SamplingRule, 0, samples)
+	}
 	var list Errors
+	ruleNames := uniqueNames{list: &list, key: "rules", first: make(map[string]int, rules)}
+	sampleNames := uniqueNames{list: &list, key: "sampling", first: make(map[string]int, samples)}
 	for _, part := range parts {
-		for _, r := range part.rules {
-			if earlier, twice := first[r.Name]; twice {
-				faults{list: &list}.at("rules[%d].name", len(rules)).add("%q is the name of rules[%d] already", r.Name, earlier)
-			}
-			first[r.Name] = len(rules)
-			rules = append(rules, r)
+		for i := range part.rules {
+			ruleNames.take(part.rules[i].Name)
 		}
+		for i := range part.sampling {
+			sampleNames.take(part.sampling[i].Name)
+		}
+		s.Rules, s.Sampling = append(s.Rules, part.rules...), append(s.Sampling, part.sampling...)
 	}
 	if len(list) > 0 {
 		return nil, list
 	}
-	return &Snapshot{Version: version, Rules: rules}, nil
+	return s, nil
+}
+
+// uniqueNames finds a name that comes twice in a list that grows.
+type uniqueNames struct {
+	list  *Errors
+	key   string
+	first map[string]int
+	count int
+}
+
+func (n *uniqueNames) take(name string) {
+	if earlier, twice := n.first[name]; twice {
+		faults{list: n.list}.at("%s[%d].name", n.key, n.count).add("%q is the name of %s[%d] already", name, n.key, earlier)
+	}
+	n.first[name] = n.count
+	n.count++
 }
 
 // For returns the rules for processors of a role, in order. The caller owns the
@@ -108,9 +148,7 @@ type Source interface {
 
 // clone returns a rule that shares nothing with r.
 func (r Rule) clone() Rule {
-	r.Match.Types = slices.Clone(r.Match.Types)
-	r.Match.Resource = cloneConditions(r.Match.Resource)
-	r.Match.Point = cloneConditions(r.Match.Point)
+	r.Match = r.Match.clone()
 	a := &r.Attributes
 	a.Drop, a.Keep = slices.Clone(a.Drop), slices.Clone(a.Keep)
 	a.HashBuckets = slices.Clone(a.HashBuckets)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/store"
 )
@@ -12,9 +13,9 @@ import (
 // catalogue holds the policies in force, compiled and in order. What did not
 // change is not compiled again.
 type catalogue struct {
-	namespaceAttribute string
-	items              []*item
-	byKey              map[store.PolicyKey]*item
+	compiler Compiler
+	items    []*item
+	byKey    map[store.PolicyKey]*item
 }
 
 // item is a compiled policy. It is not written to once it is in a catalogue.
@@ -25,7 +26,8 @@ type item struct {
 	spec     store.Digest // of the text
 	priority int
 	digest   store.Digest // of the rules
-	rules    policy.Checked
+	text     []byte       // the specification, of one that depends on prices
+	rules    Compiled
 	problem  string // why there are no rules
 }
 
@@ -40,8 +42,12 @@ func order(a, b *item) int {
 // does says whether two items are the same to the data path.
 func (i *item) does(other *item) bool {
 	return i != nil && other != nil && i.key == other.key && i.state == other.state && i.priority == other.priority &&
-		i.digest == other.digest && i.problem == other.problem
+		i.digest == other.digest && i.problem == other.problem && slices.Equal(i.rules.amounts, other.rules.amounts) &&
+		slices.Equal(i.rules.Unpriced, other.rules.Unpriced)
 }
+
+// money says whether the policy has budgets that depend on prices.
+func (i *item) money() bool { return len(i.rules.amounts)+len(i.rules.Unpriced) > 0 }
 
 // item returns the compiled policy, as far as possible the one that is there.
 func (c *catalogue) item(p store.Policy) *item {
@@ -54,16 +60,38 @@ func (c *catalogue) item(p store.Policy) *item {
 		same.revision = p.Revision
 		return &same
 	}
+	return c.compile(p)
+}
+
+func (c *catalogue) compile(p store.Policy) *item {
 	i := &item{key: p.PolicyKey, revision: p.Revision, state: p.State, spec: p.SpecSHA256}
 	spec, err := DecodeSpec(p.Spec)
 	if err == nil {
 		i.priority, i.digest = spec.Priority, spec.RulesDigest()
-		i.rules, err = CompileSpec(p.PolicyKey, p.State, spec, c.namespaceAttribute)
+		i.rules, err = c.compiler.Compile(p.PolicyKey, p.State, spec)
 	}
 	if err != nil {
-		i.rules, i.problem = policy.Checked{}, err.Error()
+		i.rules, i.problem = Compiled{}, err.Error()
+	}
+	if i.money() {
+		i.text = p.Spec
 	}
 	return i
+}
+
+// reprice takes over prices and compiles again what depends on them. It says
+// whether that makes a difference to the data path.
+func (c *catalogue) reprice(prices *cost.PointPrices) (changed bool) {
+	c.compiler.Prices = prices
+	for at, old := range c.items {
+		if !old.money() {
+			continue
+		}
+		i := c.compile(store.Policy{PolicyKey: old.key, Revision: old.revision, State: old.state, SpecSHA256: old.spec, Spec: old.text})
+		changed = changed || !i.does(old)
+		c.items[at], c.byKey[old.key] = i, i
+	}
+	return changed
 }
 
 // replace takes over all policies in force. It says whether that makes a
@@ -106,7 +134,7 @@ func (c *catalogue) set(p store.Policy) (changed bool) {
 }
 
 // assemble returns all rules and what is not among them.
-func (c *catalogue) assemble() ([]policy.Rule, []LeftOut, error) {
+func (c *catalogue) assemble() (*policy.Snapshot, []LeftOut, error) {
 	parts := make([]policy.Checked, 0, len(c.items))
 	var leftOut []LeftOut
 	for _, i := range c.items {
@@ -114,13 +142,25 @@ func (c *catalogue) assemble() ([]policy.Rule, []LeftOut, error) {
 			leftOut = append(leftOut, LeftOut{PolicyKey: i.key, Revision: i.revision, Problem: i.problem})
 			continue
 		}
-		parts = append(parts, i.rules)
+		parts = append(parts, i.rules.Checked)
 	}
 	s, err := policy.Assemble(0, parts)
 	if err != nil { // names of policies are unique and have no slash
 		return nil, leftOut, fmt.Errorf("assemble the rules of all policies: %w", err)
 	}
-	return s.Rules, leftOut, nil
+	return s, leftOut, nil
+}
+
+// unpriced are the policies of which budgets are not published because they have
+// no price.
+func (c *catalogue) unpriced() []LeftOut {
+	var list []LeftOut
+	for _, i := range c.items {
+		if len(i.rules.Unpriced) > 0 {
+			list = append(list, LeftOut{PolicyKey: i.key, Revision: i.revision, Problem: i.rules.Unpriced.Error()})
+		}
+	}
+	return list
 }
 
 // ids are namespace and name of the policies that are published.

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/store"
 )
@@ -60,13 +61,16 @@ type Status struct {
 	// Version is that of the snapshot, 0 until the store was read once.
 	// StoreVersion is the version of the policies in the store that it holds.
 	Version, StoreVersion uint64
-	// Rules and Routes count those of the snapshot, none while the kill switch is
-	// engaged. Preview and Enforced count the policies in force that are not left out.
-	Rules, Routes, Preview, Enforced int
+	// Rules, Sampling (rules) and Routes count those of the snapshot, none while the
+	// kill switch is engaged. Preview and Enforced count the policies in force that are not left out.
+	Rules, Sampling, Routes, Preview, Enforced int
 	// PublishedAt is when the snapshot was made.
 	PublishedAt time.Time
 	// LeftOut are the policies in force that cannot be published.
 	LeftOut []LeftOut
+	// Unpriced are those of which the budgets that are money are not published: the
+	// problem says why they have no price. Their other rules are.
+	Unpriced []LeftOut
 	// ExperimentsLeftOut are those that were to be published and cannot be.
 	ExperimentsLeftOut []ExperimentLeftOut
 	Kill               KillState
@@ -107,8 +111,9 @@ type content struct {
 	known             bool
 	storeVersion      uint64
 	rules             []policy.Rule
+	sampling          []policy.SamplingRule
 	ids               map[string]bool // of the policies whose rules these are
-	leftOut           []LeftOut
+	leftOut, unpriced []LeftOut
 	preview, enforced int
 	kill              store.KillSwitch
 }
@@ -117,6 +122,8 @@ type content struct {
 type publication struct {
 	snapshot *policy.Snapshot
 	rules    []policy.Rule
+	sampling []policy.SamplingRule
+	prices   *cost.PointPrices
 	status   Status
 }
 
@@ -139,7 +146,7 @@ func New(s Settings) *Publisher {
 	}
 	p := &Publisher{
 		settings: s, wake: make(chan struct{}, 1), look: make(chan chan struct{}), turn: make(chan struct{}, 1),
-		catalogue: catalogue{namespaceAttribute: s.NamespaceAttribute},
+		catalogue: catalogue{compiler: Compiler{NamespaceAttribute: s.NamespaceAttribute}},
 		content:   content{rules: []policy.Rule{}}, trials: &trials{},
 	}
 	p.current.Store(&publication{snapshot: &policy.Snapshot{Rules: p.content.rules}, rules: p.content.rules})
@@ -152,6 +159,30 @@ func (p *Publisher) Policy() *policy.Snapshot { return p.current.Load().snapshot
 // Rules returns the rules of all policies in force in their order, also while
 // the kill switch keeps them out of the snapshot. Nobody may change them.
 func (p *Publisher) Rules() []policy.Rule { return p.current.Load().rules }
+
+// Sampling returns the sampling rules of all policies in force, as Rules does.
+func (p *Publisher) Sampling() []policy.SamplingRule { return p.current.Load().sampling }
+
+// Prices are those that the publisher was given last, nil before.
+func (p *Publisher) Prices() *cost.PointPrices { return p.current.Load().prices }
+
+// SetPrices publishes budgets that are money by these prices from now on.
+func (p *Publisher) SetPrices(ctx context.Context, prices *cost.PointPrices) error {
+	if err := p.acquire(ctx); err != nil {
+		return err
+	}
+	defer p.release()
+	changed := p.catalogue.reprice(prices)
+	p.mu.Lock()
+	next := *p.current.Load()
+	next.prices = prices
+	p.current.Store(&next)
+	p.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return p.took(true, p.content.kill, nil) // read by whoever has turn, who alone writes it
+}
 
 // Status says what was published.
 func (p *Publisher) Status() Status {

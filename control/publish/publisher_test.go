@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 
+	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/publish"
 	"github.com/phoenix-platform/phoenix/control/store"
@@ -70,7 +72,7 @@ func TestChangesLeadWhereReadingAllLeads(t *testing.T) {
 		ctx := context.Background()
 		p := publish.New(publish.Settings{Store: s, NamespaceAttribute: "ns"})
 		last := uint64(0)
-		rules := "[]"
+		rules := inForce(t, p.Policy())
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				text := anyText(t)
@@ -113,8 +115,11 @@ func TestChangesLeadWhereReadingAllLeads(t *testing.T) {
 				}))
 			},
 			"refresh": func(t *rapid.T) { require.NoError(t, p.Refresh(ctx)) },
+			"reprice": func(t *rapid.T) {
+				require.NoError(t, p.SetPrices(ctx, prices(cost.Money(rapid.Int64Range(0, 2).Draw(t, "price")))))
+			},
 			"": func(t *rapid.T) {
-				now := fmt.Sprintf("%v", p.Policy().Rules)
+				now := inForce(t, p.Policy())
 				require.GreaterOrEqual(t, p.Policy().Version, last, "the version fell")
 				require.False(t, p.Policy().Version == last && now != rules, "the rules changed and the version did not")
 				last, rules = p.Policy().Version, now
@@ -124,15 +129,20 @@ func TestChangesLeadWhereReadingAllLeads(t *testing.T) {
 					return // somebody else's change is yet to be polled
 				}
 				fresh := publish.New(publish.Settings{Store: s, NamespaceAttribute: "ns"})
+				require.NoError(t, fresh.SetPrices(ctx, p.Prices()))
 				require.NoError(t, fresh.Refresh(ctx))
 				want, got := fresh.Status(), p.Status()
 				require.Equal(t, fresh.Policy().Rules, p.Policy().Rules)
+				require.Equal(t, fresh.Policy().Sampling, p.Policy().Sampling)
+				require.Equal(t, fresh.Sampling(), p.Sampling())
+				require.ElementsMatch(t, want.Unpriced, got.Unpriced)
 				require.Equal(t, p.Status().Kill.Engaged, p.Policy().Urgent)
 				require.Equal(t, fresh.Rules(), p.Rules())
 				require.ElementsMatch(t, want.LeftOut, got.LeftOut)
 				require.Equal(t, want.Kill, got.Kill)
-				require.Equal(t, []int{want.Preview, want.Enforced, want.Rules}, []int{got.Preview, got.Enforced, got.Rules})
+				require.Equal(t, []int{want.Preview, want.Enforced, want.Rules, want.Sampling}, []int{got.Preview, got.Enforced, got.Rules, got.Sampling})
 				require.NoError(t, policy.ValidateRules(p.Policy().Rules))
+				require.NoError(t, policy.ValidateSamplingRules(p.Policy().Sampling))
 			},
 		})
 	})
@@ -143,7 +153,18 @@ func anyText(t *rapid.T) string {
 		return rapid.SampledFrom([]string{`{"x":1}`, `{"rules":[{"match":{"metric":""}}]}`}).Draw(t, "text")
 	}
 	metrics := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b*", "/c+/"}), 1, 3).Draw(t, "metrics")
-	text, err := publish.EncodeSpec(spec(rapid.IntRange(-2, 2).Draw(t, "priority"), metrics...))
+	s := spec(rapid.IntRange(-2, 2).Draw(t, "priority"), metrics...)
+	if rapid.Bool().Draw(t, "sampling") {
+		s.Sampling = sampling(1).Sampling
+	}
+	text, err := publish.EncodeSpec(s)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// inForce is what the data path gets, as a text.
+func inForce(t require.TestingT, s *policy.Snapshot) string {
+	text, err := json.Marshal([]any{s.Rules, s.Sampling})
 	require.NoError(t, err)
 	return string(text)
 }

@@ -15,12 +15,13 @@ import (
 // has turn.
 func (p *Publisher) took(changed bool, kill store.KillSwitch, experiments *trials) error {
 	next := p.content // which only who has turn writes
-	before := next.leftOut
+	before := p.content
 	if changed || !next.known {
-		var err error
-		if next.rules, next.leftOut, err = p.catalogue.assemble(); err != nil {
+		s, leftOut, err := p.catalogue.assemble()
+		if err != nil {
 			return err
 		}
+		next.rules, next.sampling, next.leftOut, next.unpriced = s.Rules, s.Sampling, leftOut, p.catalogue.unpriced()
 		next.preview, next.enforced = p.catalogue.count()
 		next.ids = p.catalogue.ids()
 		changed = true
@@ -35,7 +36,9 @@ func (p *Publisher) took(changed bool, kill store.KillSwitch, experiments *trial
 	}
 	status, fresh := p.publish(changed)
 	p.mu.Unlock()
-	p.warn(before, next.leftOut)
+	p.warn("A policy is left out because this version refuses it; update or disable it", before.leftOut, next.leftOut)
+	p.warn("A budget is left out because it has no price; activate a price model that has one, or give it in points or bytes",
+		before.unpriced, next.unpriced)
 	p.tell(fresh, status)
 	return nil
 }
@@ -45,17 +48,17 @@ func (p *Publisher) took(changed bool, kill store.KillSwitch, experiments *trial
 // new; it returns which it did. The caller has mu.
 func (p *Publisher) publish(fresh bool) (Status, bool) {
 	present := p.current.Load()
-	next := &publication{snapshot: present.snapshot, rules: p.content.rules, status: present.status}
+	next := &publication{snapshot: present.snapshot, rules: p.content.rules, sampling: p.content.sampling, prices: present.prices, status: present.status}
 	kill := p.killState()
 	// While all is off nothing else makes a difference.
 	fresh = fresh && (!kill.Engaged || !present.snapshot.Urgent)
 	if fresh {
 		// Not less than the version of the store, so that people find one by the other.
 		p.version = max(p.version+1, p.content.storeVersion)
-		next.snapshot = &policy.Snapshot{Version: p.version, Rules: p.content.rules}
+		next.snapshot = &policy.Snapshot{Version: p.version, Rules: p.content.rules, Sampling: p.content.sampling}
 		next.status.ExperimentsLeftOut = p.trials.appendTo(next.snapshot, p.content.ids)
 		if kill.Engaged { // at once; what comes back when it is released may wait for an edge
-			next.snapshot.Rules, next.snapshot.Routes, next.snapshot.Urgent = []policy.Rule{}, nil, true
+			next.snapshot.Rules, next.snapshot.Sampling, next.snapshot.Routes, next.snapshot.Urgent = []policy.Rule{}, nil, nil, true
 		}
 		next.status.PublishedAt = p.settings.Now()
 		p.record()
@@ -64,8 +67,9 @@ func (p *Publisher) publish(fresh bool) (Status, bool) {
 	}
 	s := &next.status
 	s.Version, s.StoreVersion = p.version, p.content.storeVersion
-	s.Rules, s.Routes = len(next.snapshot.Rules), len(next.snapshot.Routes)
-	s.Preview, s.Enforced, s.LeftOut, s.Kill = p.content.preview, p.content.enforced, p.content.leftOut, kill
+	s.Rules, s.Sampling, s.Routes = len(next.snapshot.Rules), len(next.snapshot.Sampling), len(next.snapshot.Routes)
+	s.Preview, s.Enforced, s.Kill = p.content.preview, p.content.enforced, kill
+	s.LeftOut, s.Unpriced = p.content.leftOut, p.content.unpriced
 	p.current.Store(next)
 	return *s, fresh
 }
@@ -90,13 +94,12 @@ func (p *Publisher) tell(fresh bool, s Status) {
 	}
 }
 
-// warn logs the policies that are left out since now.
-func (p *Publisher) warn(before, after []LeftOut) {
+// warn logs the policies that are left out, wholly or in part, since now.
+func (p *Publisher) warn(message string, before, after []LeftOut) {
 	for _, l := range after {
 		if slices.Contains(before, l) {
 			continue
 		}
-		p.settings.Logger.Warn("A policy is left out because this version refuses it; update or disable it",
-			zap.String("policy", l.Resource()), zap.Int64("revision", int64(l.Revision)), zap.String("problem", l.Problem))
+		p.settings.Logger.Warn(message, zap.String("policy", l.Resource()), zap.Int64("revision", int64(l.Revision)), zap.String("problem", l.Problem))
 	}
 }

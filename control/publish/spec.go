@@ -21,6 +21,9 @@ type Spec struct {
 	// Rules are the rules in the order in which they are tried. None has a Mode:
 	// the state of the policy says whether they act.
 	Rules []policy.Rule `json:"rules"`
+	// Sampling are the sampling rules in the order in which they are tried. None
+	// has a Mode, as above.
+	Sampling []policy.SamplingRule `json:"sampling,omitempty"`
 }
 
 // EncodeSpec returns the specification as it is stored. One specification has
@@ -53,13 +56,26 @@ func DecodeSpec(text []byte) (Spec, error) {
 			return Spec{}, fmt.Errorf("read the specification of a policy: rules[%d].mode: the state of the policy says it", i)
 		}
 	}
+	for i, r := range s.Sampling {
+		if r.Mode != "" {
+			return Spec{}, fmt.Errorf("read the specification of a policy: sampling[%d].mode: the state of the policy says it", i)
+		}
+	}
 	return s, nil
 }
 
-// RulesDigest is the hash of the rules without description and priority. Rules
-// with the same digest do the same.
+// RulesDigest is the hash of the rules of both kinds without description and
+// priority. Rules with the same digest do the same. Without sampling rules it is
+// what it was before there were any, for digests are stored.
 func (s Spec) RulesDigest() store.Digest {
-	text, err := json.Marshal(s.Rules)
+	var both any = s.Rules
+	if len(s.Sampling) > 0 {
+		both = struct {
+			Rules    []policy.Rule         `json:"rules,omitempty"`
+			Sampling []policy.SamplingRule `json:"sampling"`
+		}{s.Rules, s.Sampling}
+	}
+	text, err := json.Marshal(both)
 	if err != nil { // only numbers that no validation passes
 		return store.Digest{}
 	}

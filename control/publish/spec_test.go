@@ -29,7 +29,7 @@ func assertSameFields(t *testing.T, path string, message protoreflect.MessageDes
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		types[name] = field.Type
 	}
-	if path == "spec.rules" {
+	if path == "spec.rules" || path == "spec.sampling" {
 		delete(types, "mode") // which is the state of the policy
 	}
 	fields := message.Fields()
@@ -57,6 +57,7 @@ func anySpec(t *rapid.T) publish.Spec {
 		Description: rapid.StringN(0, 20, -1).Draw(t, "description"),
 		Priority:    rapid.IntRange(-1000, 1000).Draw(t, "priority"),
 		Rules:       rapid.SliceOfN(rapid.Make[policy.Rule](), 0, 3).Draw(t, "rules"),
+		Sampling:    rapid.SliceOfN(rapid.Make[policy.SamplingRule](), 0, 3).Draw(t, "sampling"),
 	}
 	for i := range s.Rules {
 		r := &s.Rules[i]
@@ -71,6 +72,13 @@ func anySpec(t *rapid.T) publish.Spec {
 		}
 		if r.Attributes.TopK != nil {
 			r.Attributes.TopK.K &= math.MaxUint16
+		}
+	}
+	for i := range s.Sampling {
+		r := &s.Sampling[i]
+		r.Mode = ""
+		if r.Series != nil {
+			r.Series.Seed &= math.MaxUint32
 		}
 	}
 	return s

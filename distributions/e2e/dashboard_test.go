@@ -65,7 +65,7 @@ func readDashboardQueries(t *testing.T) []dashboardQuery {
 			queries = append(queries, dashboardQuery{a.Name, grafana.Replace(a.Expr)})
 		}
 	}
-	require.Greater(t, len(queries), 80)
+	require.Greater(t, len(queries), 130)
 	for _, q := range queries {
 		assert.NotContains(t, q.expr, "$", "a variable that this test does not know: %s", q.panel)
 		_, err := parser.NewParser(parser.Options{}).ParseExpr(q.expr)
@@ -132,6 +132,15 @@ func TestDashboardAndAlertsOfARunningCollector(t *testing.T) {
 		"PhoenixStateErrors":           "active",
 		"PhoenixAuditGap":              "active",
 		"PhoenixMetricsMixed":          "active",
+		"PhoenixBudgetFloorReached":    "active",
+		"PhoenixIrregularTraceState":   "active",
+		"PhoenixSamplerKeysEvicted":    "active",
+		"PhoenixDeadBandsFull":         "active",
+		"PhoenixSamplerStorageErrors":  "active",
+		"PhoenixCandidateBreached":     "active",
+		"PhoenixCandidateFails":        "active",
+		"PhoenixMirrorLosesPoints":     "active",
+		"PhoenixRoutesRefused":         "inactive",
 		"PhoenixStoreUnavailable":      "inactive",
 		"PhoenixStoreErrors":           "inactive",
 		"PhoenixPublishFails":          "inactive",

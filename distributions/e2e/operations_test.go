@@ -159,6 +159,7 @@ var saidByManual = map[string]string{
 	"first key":              `admin:\*`,
 	"second key":             `shop-ci`,
 	"enforce":                `enforced`,
+	"sampling":               `shop/shop-budget/steady`,
 	"kill switch by command": `incident 4711`,
 	"kill switch by API":     `"engaged": ?true`,
 	"kill switch by file":    `incident 4711`,

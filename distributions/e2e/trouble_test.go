@@ -18,14 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
-// troubleConfig brings about all that the dashboard shows. The pipeline metrics
-// works, though its bounds are too narrow for what comes; nothing that goes into
-// the others comes out.
+// troubleConfig and troubleSamplingConfig bring about all that the dashboard
+// shows. Here the pipeline metrics works, though its bounds are too narrow for what
+// comes; nothing that goes into the others comes out.
 const troubleConfig = `
 extensions:
   phoenix_control:
@@ -39,6 +36,10 @@ extensions:
     create_directory: true
   file_storage/full:
     directory: %[5]s/full-%[7]d # another one at each start: it could not begin with one that is full
+    create_directory: true
+    max_size: 40000
+  file_storage/tight:
+    directory: %[5]s/tight-%[7]d
     create_directory: true
     max_size: 40000
 receivers:
@@ -103,7 +104,7 @@ exporters:
     endpoint: http://%[6]s
     sending_queue: {queue_size: 1, num_consumers: 1, sizer: requests}
 service:
-  extensions: [phoenix_control, file_storage, file_storage/full]
+  extensions: [phoenix_control, file_storage, file_storage/full, file_storage/tight]
   pipelines:
     metrics:
       receivers: [otlp]
@@ -132,7 +133,7 @@ type troubled struct {
 	address                string
 	port, telemetryPort    int
 	otlpPort, troubledPort int
-	clients                map[int]pmetricotlp.GRPCClient
+	clients                map[int]*senders
 }
 
 func startTroubled(t *testing.T) *troubled {
@@ -144,13 +145,10 @@ func startTroubled(t *testing.T) *troubled {
 	port := freePort(t)
 	c := &troubled{
 		port: port, address: fmt.Sprintf("http://localhost:%d", port), telemetryPort: freePort(t), otlpPort: freePort(t), troubledPort: freePort(t),
-		dir: t.TempDir(), deaf: deaf.Addr().String(), clients: map[int]pmetricotlp.GRPCClient{},
+		dir: t.TempDir(), deaf: deaf.Addr().String(), clients: map[int]*senders{},
 	}
 	for _, port := range []int{c.otlpPort, c.troubledPort} {
-		connection, err := grpc.NewClient(fmt.Sprintf("localhost:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = connection.Close() })
-		c.clients[port] = pmetricotlp.NewGRPCClient(connection)
+		c.clients[port] = newSenders(t, port)
 	}
 	c.begin(t, 1)
 	return c
@@ -159,8 +157,9 @@ func startTroubled(t *testing.T) *troubled {
 // begin starts the collector, for the first time or again.
 func (c *troubled) begin(t *testing.T, run int) {
 	t.Helper()
-	c.process = start(t, collectorCommand(t, fmt.Sprintf(troubleConfig,
-		c.port, c.otlpPort, c.troubledPort, c.telemetryPort, c.dir, c.deaf, run)))
+	cmd := collectorCommand(t, fmt.Sprintf(troubleConfig, c.port, c.otlpPort, c.troubledPort, c.telemetryPort, c.dir, c.deaf, run))
+	cmd.Args = append(cmd.Args, "--config", "yaml:"+troubleSamplingConfig)
+	c.process = start(t, cmd)
 	poll(t, patience, func(ctx context.Context) error {
 		select {
 		case <-c.ended:
@@ -207,7 +206,7 @@ func (c *troubled) control(t *testing.T, status int, method, path, body string) 
 	return said
 }
 
-// setUpControl makes prices and a policy in force.
+// setUpControl makes prices, a policy in force and an experiment.
 func (c *troubled) setUpControl(t *testing.T) {
 	t.Helper()
 	c.control(t, http.StatusOK, http.MethodPut, "priceModels/list", `{"currency": "EUR", "effective": "2026-01-01",
@@ -215,6 +214,8 @@ func (c *troubled) setUpControl(t *testing.T) {
 	c.control(t, http.StatusOK, http.MethodPost, "priceModels/list:activate", `{}`)
 	c.control(t, http.StatusCreated, http.MethodPost, "policies?preview=true", fmt.Sprintf(dropPod, 0))
 	c.control(t, http.StatusOK, http.MethodPost, "policies/default/drop-pod:enforce", `{"force": true}`)
+	c.control(t, http.StatusCreated, http.MethodPost, "experiments", moveHalf)
+	c.control(t, http.StatusOK, http.MethodPost, "experiments/default/tried:start", `{}`)
 	said := c.control(t, http.StatusCreated, http.MethodPost, "apiKeys", `{"name": "viewer", "grants": ["viewer:default"]}`)
 	var key struct{ Secret string }
 	require.NoError(t, json.Unmarshal([]byte(said), &key))
@@ -270,11 +271,13 @@ func (c *troubled) live(t *testing.T, pods string, also func(context.Context, in
 		defer tick.Stop()
 		ctx, began, refused := context.WithoutCancel(ended), time.Now(), 0
 		for n := 0; ended.Err() == nil; n++ {
-			batch := pmetricotlp.NewExportRequestFromMetrics(troubledBatch(pods, began, <-tick.C, n))
-			if _, err := c.clients[c.troubledPort].Export(ctx, batch); err != nil {
+			now := <-tick.C
+			md, td, ld := troubledBatch(pods, began, now, n), troubledSpans(pods, now, n), troubledRecords(pods, now, n)
+			metrics, traces, logs := c.clients[c.troubledPort].send(ctx, md, td, ld)
+			if metrics != nil && traces != nil && logs != nil {
 				refused++
 			}
-			_, err := c.clients[c.otlpPort].Export(ctx, batch)
+			err := errors.Join(c.clients[c.otlpPort].send(ctx, md, td, ld))
 			if err == nil && also != nil {
 				err = also(ctx, n)
 			}
@@ -284,7 +287,7 @@ func (c *troubled) live(t *testing.T, pods string, also func(context.Context, in
 			}
 		}
 		if refused == 0 {
-			done <- errors.New("the second receiver has a memory limiter and a queue that are full, and refused nothing")
+			done <- errors.New("the second receiver has memory limiters and a queue that are full, and refused nothing")
 		}
 		close(done)
 	}()
@@ -297,7 +300,9 @@ func (c *troubled) live(t *testing.T, pods string, also func(context.Context, in
 // troubledBatch has something wrong of every kind.
 func troubledBatch(pods string, began, now time.Time, n int) pmetric.Metrics {
 	md := pmetric.NewMetrics()
-	metrics := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics()
+	r := md.ResourceMetrics().AppendEmpty()
+	r.Resource().Attributes().PutStr("service.name", "shop")
+	metrics := r.ScopeMetrics().AppendEmpty().Metrics()
 	sum := func(name, pod string, at time.Time) pmetric.NumberDataPoint {
 		m := metrics.AppendEmpty()
 		m.SetName(name)

@@ -18,7 +18,9 @@ const (
 
 // documented are the files that mdatagen writes for what has metrics.
 var documented = []string{
+	"connector/abrouterconnector/documentation.md",
 	"control/documentation.md",
+	"processor/adaptivesamplerprocessor/documentation.md",
 	"processor/cardinalityprocessor/documentation.md",
 	"processor/tagconsolidationprocessor/documentation.md",
 }
@@ -29,8 +31,12 @@ var ofTheCollector = []string{
 	"otelcol_exporter_enqueue_failed_metric_points",
 	"otelcol_exporter_queue_capacity",
 	"otelcol_exporter_queue_size",
+	"otelcol_exporter_send_failed_log_records",
 	"otelcol_exporter_send_failed_metric_points",
+	"otelcol_exporter_send_failed_spans",
+	"otelcol_exporter_sent_log_records",
 	"otelcol_exporter_sent_metric_points",
+	"otelcol_exporter_sent_spans",
 	"otelcol_process_cpu_seconds",
 	"otelcol_process_memory_rss",
 	"otelcol_process_runtime_heap_alloc_bytes",
@@ -38,9 +44,13 @@ var ofTheCollector = []string{
 	"otelcol_processor_incoming_items",
 	"otelcol_processor_memory_limiter_refused_metric_points",
 	"otelcol_processor_outgoing_items",
+	"otelcol_receiver_accepted_log_records",
 	"otelcol_receiver_accepted_metric_points",
+	"otelcol_receiver_accepted_spans",
 	"otelcol_receiver_failed_metric_points",
+	"otelcol_receiver_refused_log_records",
 	"otelcol_receiver_refused_metric_points",
+	"otelcol_receiver_refused_spans",
 }
 
 // notShown are metrics that the dashboard leaves out, and why.
@@ -150,10 +160,12 @@ func TestTroubleHasAnAlert(t *testing.T) {
 	require.NoError(t, err)
 	known := metrics(t)
 	alerted := named(string(text), known)
-	trouble := regexp.MustCompile(`(error|failed|lost|dropped|overflow|exceeded|growing|left_out|lag|kill_switch|available|not_audited|conflicts|mismatches)`)
+	trouble := regexp.MustCompile(`(error|failed|lost|dropped|overflow|exceeded|growing|left_out|lag|kill_switch|available|not_audited|conflicts|mismatches|irregular|evicted|breaches|floor_reached|refused_routes)`)
 	covered := map[string]string{
-		"otelcol_processor_cardinality_limit_exceeded":  "otelcol_processor_cardinality_limits_exceeded has the alert, and counts also what the option top leaves out",
-		"otelcol_processor_cardinality_tap_points_lost": "otelcol_phoenix_control_tap_offered has the alert",
+		"otelcol_processor_adaptive_sampler_budget_error":   "a budget may be missed for a while; otelcol_processor_adaptive_sampler_budget_floor_reached has the alert",
+		"otelcol_processor_adaptive_sampler_left_out_items": "to leave out is what the processor is for",
+		"otelcol_processor_cardinality_limit_exceeded":      "otelcol_processor_cardinality_limits_exceeded has the alert, and counts also what the option top leaves out",
+		"otelcol_processor_cardinality_tap_points_lost":     "otelcol_phoenix_control_tap_offered has the alert",
 	}
 	for name := range known {
 		if trouble.MatchString(name) && covered[name] == "" {

@@ -31,6 +31,7 @@ import (
 	statsdreceiver "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/statsdreceiver"
 	abrouterconnector "github.com/phoenix-platform/phoenix/connector/abrouterconnector"
 	phoenixcontrolextension "github.com/phoenix-platform/phoenix/extension/phoenixcontrolextension"
+	adaptivesamplerprocessor "github.com/phoenix-platform/phoenix/processor/adaptivesamplerprocessor"
 	cardinalityprocessor "github.com/phoenix-platform/phoenix/processor/cardinalityprocessor"
 	tagconsolidationprocessor "github.com/phoenix-platform/phoenix/processor/tagconsolidationprocessor"
 	"go.opentelemetry.io/collector/component"
@@ -138,6 +139,7 @@ func components() (otelcol.Factories, error) {
 
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
 		cardinalityprocessor.NewFactory(),
+		adaptivesamplerprocessor.NewFactory(),
 		tagconsolidationprocessor.NewFactory(),
 		batchprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
@@ -159,6 +161,7 @@ func components() (otelcol.Factories, error) {
 	}
 	factories.ProcessorModules = makeModulesMap(factories.Processors, map[component.Type]string{
 		cardinalityprocessor.NewFactory().Type():          "github.com/phoenix-platform/phoenix v0.0.0",
+		adaptivesamplerprocessor.NewFactory().Type():      "github.com/phoenix-platform/phoenix v0.0.0",
 		tagconsolidationprocessor.NewFactory().Type():     "github.com/phoenix-platform/phoenix v0.0.0",
 		batchprocessor.NewFactory().Type():                "go.opentelemetry.io/collector/processor/batchprocessor v0.159.0",
 		memorylimiterprocessor.NewFactory().Type():        "go.opentelemetry.io/collector/processor/memorylimiterprocessor v0.159.0",

@@ -96,14 +96,23 @@ func (c *ExperimentsConfig) settings() control.ExperimentSettings {
 }
 
 var (
-	_ report.RouterRegistry = (*controlExtension)(nil)
-	_ report.ArmRegistry    = (*controlExtension)(nil)
+	_ report.RouterRegistry  = (*controlExtension)(nil)
+	_ report.ArmRegistry     = (*controlExtension)(nil)
+	_ report.SamplerRegistry = (*controlExtension)(nil)
 )
 
 // RegisterRouter implements report.RouterRegistry.
 func (e *controlExtension) RegisterRouter(r report.RouterRegistration) (func(), error) {
 	if plane := e.plane.Load(); plane != nil {
 		return plane.RegisterRouter(r)
+	}
+	return nil, errNotStarted
+}
+
+// RegisterSampler implements report.SamplerRegistry.
+func (e *controlExtension) RegisterSampler(r report.SamplerRegistration) (func(), error) {
+	if plane := e.plane.Load(); plane != nil {
+		return plane.RegisterSampler(r)
 	}
 	return nil, errNotStarted
 }

@@ -62,6 +62,7 @@ type (
 	costs       = phoenixv1.CostsClient
 	savings     = phoenixv1.SavingsClient
 	priceModels = phoenixv1.PriceModelsClient
+	samplers    = phoenixv1.SamplersClient
 	apiKeys     = phoenixv1.APIKeysClient
 	audit       = phoenixv1.AuditClient
 	system      = phoenixv1.SystemClient
@@ -75,6 +76,7 @@ type Client struct {
 	costs
 	savings
 	priceModels
+	samplers
 	apiKeys
 	audit
 	system
@@ -125,6 +127,7 @@ func New(o Options) (*Client, error) {
 		costs:       phoenixv1.NewCostsClient(c),
 		savings:     phoenixv1.NewSavingsClient(c),
 		priceModels: phoenixv1.NewPriceModelsClient(c),
+		samplers:    phoenixv1.NewSamplersClient(c),
 		apiKeys:     phoenixv1.NewAPIKeysClient(c),
 		audit:       phoenixv1.NewAuditClient(c),
 		system:      phoenixv1.NewSystemClient(c),

@@ -95,7 +95,7 @@ type Event struct {
 	// policy.created, policy.updated, policy.deleted, policy.previewed, policy.enforced, policy.disabled, policy.rolled_back,
 	// policy.applied, experiment.created, experiment.updated, experiment.deleted, experiment.phase, experiment.weight, experiment.waiting,
 	// experiment.approved, killswitch.engaged, killswitch.released, price_model.changed, api_key.created, api_key.revoked,
-	// cardinality.limit_exceeded, cardinality.growing, events.lost, store.unavailable, store.available.
+	// cardinality.limit_exceeded, cardinality.growing, sampler.floor_reached, sampler.floor_left, events.lost, store.unavailable, store.available.
 	Type      string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
 	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Such as policies/shop/drop-pod.

@@ -180,8 +180,10 @@ type PolicySpec struct {
 	// Policies with a higher priority are tried first, equal ones by namespace and name; the first rule that matches a point
 	// applies to it. -1000 to 1000. Default: 0.
 	Priority int32 `protobuf:"varint,2,opt,name=priority,proto3" json:"priority,omitempty"`
-	// The rules, in the order in which they are tried. 1 to 64.
-	Rules         []*Rule `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	// The rules, in the order in which they are tried.
+	Rules []*Rule `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	// The sampling rules, in the order in which they are tried. There are 1 to 64 rules of both kinds.
+	Sampling      []*SamplingRule `protobuf:"bytes,4,rep,name=sampling,proto3" json:"sampling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,13 +239,22 @@ func (x *PolicySpec) GetRules() []*Rule {
 	return nil
 }
 
+func (x *PolicySpec) GetSampling() []*SamplingRule {
+	if x != nil {
+		return x.Sampling
+	}
+	return nil
+}
+
 // PolicyStatus says what the data path makes of a policy.
 type PolicyStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether every tag_consolidation processor has the present revision.
+	// Whether every processor that its rules are for (tag_consolidation, adaptive_sampler) has the present revision.
 	Applied bool `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"`
 	// What stands in the way: no processor, the kill switch, a rule that a processor refuses.
-	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// What each sampling rule leaves out, or would in preview, in all processors. Absent while none reports it.
+	Sampling      []*SamplingStatus `protobuf:"bytes,3,rep,name=sampling,proto3" json:"sampling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,6 +303,153 @@ func (x *PolicyStatus) GetWarnings() []string {
 	return nil
 }
 
+func (x *PolicyStatus) GetSampling() []*SamplingStatus {
+	if x != nil {
+		return x.Sampling
+	}
+	return nil
+}
+
+// SamplingStatus is what a sampling rule does, over all processors. Counts are numbers without fraction, exact to 2^53.
+type SamplingStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the rule within its policy.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// dead_band, series or budget.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The points that it matched since `since`, and those of them that went on, or would have in preview. Not of budgets.
+	In    float64                `protobuf:"fixed64,3,opt,name=in,proto3" json:"in,omitempty"`
+	Kept  float64                `protobuf:"fixed64,4,opt,name=kept,proto3" json:"kept,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// What goes on less a second: on average since `since`; of a budget, in its unit, in the last interval.
+	LeftOutPerSecond float64 `protobuf:"fixed64,6,opt,name=left_out_per_second,json=leftOutPerSecond,proto3" json:"left_out_per_second,omitempty"`
+	// Of a budget: points or bytes, what may go on a second, the level that holds, and whether it is exceeded at the floor.
+	Unit            string  `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
+	TargetPerSecond float64 `protobuf:"fixed64,8,opt,name=target_per_second,json=targetPerSecond,proto3" json:"target_per_second,omitempty"`
+	Level           float64 `protobuf:"fixed64,9,opt,name=level,proto3" json:"level,omitempty"`
+	FloorReached    bool    `protobuf:"varint,10,opt,name=floor_reached,json=floorReached,proto3" json:"floor_reached,omitempty"`
+	// What the points that are left out would cost in a month, in the currency of the active price model. Absent if that prices
+	// neither samples nor ingested bytes.
+	MonthSaved    string `protobuf:"bytes,11,opt,name=month_saved,json=monthSaved,proto3" json:"month_saved,omitempty"`
+	Currency      string `protobuf:"bytes,12,opt,name=currency,proto3" json:"currency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SamplingStatus) Reset() {
+	*x = SamplingStatus{}
+	mi := &file_phoenix_v1_policies_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SamplingStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SamplingStatus) ProtoMessage() {}
+
+func (x *SamplingStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_phoenix_v1_policies_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SamplingStatus.ProtoReflect.Descriptor instead.
+func (*SamplingStatus) Descriptor() ([]byte, []int) {
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SamplingStatus) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *SamplingStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SamplingStatus) GetIn() float64 {
+	if x != nil {
+		return x.In
+	}
+	return 0
+}
+
+func (x *SamplingStatus) GetKept() float64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *SamplingStatus) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SamplingStatus) GetLeftOutPerSecond() float64 {
+	if x != nil {
+		return x.LeftOutPerSecond
+	}
+	return 0
+}
+
+func (x *SamplingStatus) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *SamplingStatus) GetTargetPerSecond() float64 {
+	if x != nil {
+		return x.TargetPerSecond
+	}
+	return 0
+}
+
+func (x *SamplingStatus) GetLevel() float64 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *SamplingStatus) GetFloorReached() bool {
+	if x != nil {
+		return x.FloorReached
+	}
+	return false
+}
+
+func (x *SamplingStatus) GetMonthSaved() string {
+	if x != nil {
+		return x.MonthSaved
+	}
+	return ""
+}
+
+func (x *SamplingStatus) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
 type ListPoliciesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only this namespace. Default: all that the caller sees.
@@ -308,7 +466,7 @@ type ListPoliciesRequest struct {
 
 func (x *ListPoliciesRequest) Reset() {
 	*x = ListPoliciesRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[3]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +478,7 @@ func (x *ListPoliciesRequest) String() string {
 func (*ListPoliciesRequest) ProtoMessage() {}
 
 func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[3]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +491,7 @@ func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
 func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{3}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPoliciesRequest) GetNamespace() string {
@@ -375,7 +533,7 @@ type ListPoliciesResponse struct {
 
 func (x *ListPoliciesResponse) Reset() {
 	*x = ListPoliciesResponse{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[4]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +545,7 @@ func (x *ListPoliciesResponse) String() string {
 func (*ListPoliciesResponse) ProtoMessage() {}
 
 func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[4]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +558,7 @@ func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{4}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPoliciesResponse) GetPolicies() []*Policy {
@@ -427,7 +585,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[5]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +597,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[5]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +610,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{5}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPolicyRequest) GetNamespace() string {
@@ -482,7 +640,7 @@ type CreatePolicyRequest struct {
 
 func (x *CreatePolicyRequest) Reset() {
 	*x = CreatePolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[6]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +652,7 @@ func (x *CreatePolicyRequest) String() string {
 func (*CreatePolicyRequest) ProtoMessage() {}
 
 func (x *CreatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[6]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +665,7 @@ func (x *CreatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*CreatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{6}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreatePolicyRequest) GetPolicy() *Policy {
@@ -544,7 +702,7 @@ type UpdatePolicyRequest struct {
 
 func (x *UpdatePolicyRequest) Reset() {
 	*x = UpdatePolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[7]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +714,7 @@ func (x *UpdatePolicyRequest) String() string {
 func (*UpdatePolicyRequest) ProtoMessage() {}
 
 func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[7]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +727,7 @@ func (x *UpdatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{7}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UpdatePolicyRequest) GetPolicy() *Policy {
@@ -603,7 +761,7 @@ type DeletePolicyRequest struct {
 
 func (x *DeletePolicyRequest) Reset() {
 	*x = DeletePolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[8]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +773,7 @@ func (x *DeletePolicyRequest) String() string {
 func (*DeletePolicyRequest) ProtoMessage() {}
 
 func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[8]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +786,7 @@ func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyRequest.ProtoReflect.Descriptor instead.
 func (*DeletePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{8}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeletePolicyRequest) GetNamespace() string {
@@ -653,7 +811,7 @@ type DeletePolicyResponse struct {
 
 func (x *DeletePolicyResponse) Reset() {
 	*x = DeletePolicyResponse{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[9]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +823,7 @@ func (x *DeletePolicyResponse) String() string {
 func (*DeletePolicyResponse) ProtoMessage() {}
 
 func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[9]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +836,7 @@ func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyResponse.ProtoReflect.Descriptor instead.
 func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{9}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{10}
 }
 
 type PreviewPolicyRequest struct {
@@ -691,7 +849,7 @@ type PreviewPolicyRequest struct {
 
 func (x *PreviewPolicyRequest) Reset() {
 	*x = PreviewPolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[10]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +861,7 @@ func (x *PreviewPolicyRequest) String() string {
 func (*PreviewPolicyRequest) ProtoMessage() {}
 
 func (x *PreviewPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[10]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +874,7 @@ func (x *PreviewPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewPolicyRequest.ProtoReflect.Descriptor instead.
 func (*PreviewPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{10}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PreviewPolicyRequest) GetNamespace() string {
@@ -745,7 +903,7 @@ type EnforcePolicyRequest struct {
 
 func (x *EnforcePolicyRequest) Reset() {
 	*x = EnforcePolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[11]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +915,7 @@ func (x *EnforcePolicyRequest) String() string {
 func (*EnforcePolicyRequest) ProtoMessage() {}
 
 func (x *EnforcePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[11]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +928,7 @@ func (x *EnforcePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnforcePolicyRequest.ProtoReflect.Descriptor instead.
 func (*EnforcePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{11}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EnforcePolicyRequest) GetNamespace() string {
@@ -804,7 +962,7 @@ type DisablePolicyRequest struct {
 
 func (x *DisablePolicyRequest) Reset() {
 	*x = DisablePolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[12]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +974,7 @@ func (x *DisablePolicyRequest) String() string {
 func (*DisablePolicyRequest) ProtoMessage() {}
 
 func (x *DisablePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[12]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +987,7 @@ func (x *DisablePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePolicyRequest.ProtoReflect.Descriptor instead.
 func (*DisablePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{12}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DisablePolicyRequest) GetNamespace() string {
@@ -858,7 +1016,7 @@ type RollbackPolicyRequest struct {
 
 func (x *RollbackPolicyRequest) Reset() {
 	*x = RollbackPolicyRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[13]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1028,7 @@ func (x *RollbackPolicyRequest) String() string {
 func (*RollbackPolicyRequest) ProtoMessage() {}
 
 func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[13]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1041,7 @@ func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollbackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{13}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RollbackPolicyRequest) GetNamespace() string {
@@ -920,7 +1078,7 @@ type ListPolicyRevisionsRequest struct {
 
 func (x *ListPolicyRevisionsRequest) Reset() {
 	*x = ListPolicyRevisionsRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[14]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1090,7 @@ func (x *ListPolicyRevisionsRequest) String() string {
 func (*ListPolicyRevisionsRequest) ProtoMessage() {}
 
 func (x *ListPolicyRevisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[14]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1103,7 @@ func (x *ListPolicyRevisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPolicyRevisionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPolicyRevisionsRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{14}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListPolicyRevisionsRequest) GetNamespace() string {
@@ -986,7 +1144,7 @@ type ListPolicyRevisionsResponse struct {
 
 func (x *ListPolicyRevisionsResponse) Reset() {
 	*x = ListPolicyRevisionsResponse{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[15]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1156,7 @@ func (x *ListPolicyRevisionsResponse) String() string {
 func (*ListPolicyRevisionsResponse) ProtoMessage() {}
 
 func (x *ListPolicyRevisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[15]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1169,7 @@ func (x *ListPolicyRevisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPolicyRevisionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPolicyRevisionsResponse) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{15}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListPolicyRevisionsResponse) GetRevisions() []*PolicyRevision {
@@ -1039,7 +1197,7 @@ type GetPolicyRevisionRequest struct {
 
 func (x *GetPolicyRevisionRequest) Reset() {
 	*x = GetPolicyRevisionRequest{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[16]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1209,7 @@ func (x *GetPolicyRevisionRequest) String() string {
 func (*GetPolicyRevisionRequest) ProtoMessage() {}
 
 func (x *GetPolicyRevisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[16]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1222,7 @@ func (x *GetPolicyRevisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRevisionRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRevisionRequest) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{16}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetPolicyRevisionRequest) GetNamespace() string {
@@ -1109,7 +1267,7 @@ type PolicyRevision struct {
 
 func (x *PolicyRevision) Reset() {
 	*x = PolicyRevision{}
-	mi := &file_phoenix_v1_policies_proto_msgTypes[17]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1279,7 @@ func (x *PolicyRevision) String() string {
 func (*PolicyRevision) ProtoMessage() {}
 
 func (x *PolicyRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_phoenix_v1_policies_proto_msgTypes[17]
+	mi := &file_phoenix_v1_policies_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1292,7 @@ func (x *PolicyRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRevision.ProtoReflect.Descriptor instead.
 func (*PolicyRevision) Descriptor() ([]byte, []int) {
-	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{17}
+	return file_phoenix_v1_policies_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PolicyRevision) GetNamespace() string {
@@ -1205,7 +1363,7 @@ var File_phoenix_v1_policies_proto protoreflect.FileDescriptor
 const file_phoenix_v1_policies_proto_rawDesc = "" +
 	"\n" +
 	"\x19phoenix/v1/policies.proto\x12\n" +
-	"phoenix.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15phoenix/v1/rule.proto\"\xf8\x03\n" +
+	"phoenix.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15phoenix/v1/rule.proto\x1a\x19phoenix/v1/sampling.proto\"\xf8\x03\n" +
 	"\x06Policy\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12*\n" +
@@ -1225,15 +1383,32 @@ const file_phoenix_v1_policies_proto_rawDesc = "" +
 	"updated_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x1d\n" +
 	"\n" +
 	"updated_by\x18\f \x01(\tR\tupdatedBy\x120\n" +
-	"\x06status\x18\r \x01(\v2\x18.phoenix.v1.PolicyStatusR\x06status\"r\n" +
+	"\x06status\x18\r \x01(\v2\x18.phoenix.v1.PolicyStatusR\x06status\"\xa8\x01\n" +
 	"\n" +
 	"PolicySpec\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1a\n" +
 	"\bpriority\x18\x02 \x01(\x05R\bpriority\x12&\n" +
-	"\x05rules\x18\x03 \x03(\v2\x10.phoenix.v1.RuleR\x05rules\"D\n" +
+	"\x05rules\x18\x03 \x03(\v2\x10.phoenix.v1.RuleR\x05rules\x124\n" +
+	"\bsampling\x18\x04 \x03(\v2\x18.phoenix.v1.SamplingRuleR\bsampling\"|\n" +
 	"\fPolicyStatus\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\bR\aapplied\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x87\x01\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x126\n" +
+	"\bsampling\x18\x03 \x03(\v2\x1a.phoenix.v1.SamplingStatusR\bsampling\"\xf5\x02\n" +
+	"\x0eSamplingStatus\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02in\x18\x03 \x01(\x01R\x02in\x12\x12\n" +
+	"\x04kept\x18\x04 \x01(\x01R\x04kept\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12-\n" +
+	"\x13left_out_per_second\x18\x06 \x01(\x01R\x10leftOutPerSecond\x12\x12\n" +
+	"\x04unit\x18\a \x01(\tR\x04unit\x12*\n" +
+	"\x11target_per_second\x18\b \x01(\x01R\x0ftargetPerSecond\x12\x14\n" +
+	"\x05level\x18\t \x01(\x01R\x05level\x12#\n" +
+	"\rfloor_reached\x18\n" +
+	" \x01(\bR\ffloorReached\x12\x1f\n" +
+	"\vmonth_saved\x18\v \x01(\tR\n" +
+	"monthSaved\x12\x1a\n" +
+	"\bcurrency\x18\f \x01(\tR\bcurrency\"\x87\x01\n" +
 	"\x13ListPoliciesRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x1b\n" +
@@ -1321,69 +1496,74 @@ func file_phoenix_v1_policies_proto_rawDescGZIP() []byte {
 	return file_phoenix_v1_policies_proto_rawDescData
 }
 
-var file_phoenix_v1_policies_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_phoenix_v1_policies_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_phoenix_v1_policies_proto_goTypes = []any{
 	(*Policy)(nil),                      // 0: phoenix.v1.Policy
 	(*PolicySpec)(nil),                  // 1: phoenix.v1.PolicySpec
 	(*PolicyStatus)(nil),                // 2: phoenix.v1.PolicyStatus
-	(*ListPoliciesRequest)(nil),         // 3: phoenix.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),        // 4: phoenix.v1.ListPoliciesResponse
-	(*GetPolicyRequest)(nil),            // 5: phoenix.v1.GetPolicyRequest
-	(*CreatePolicyRequest)(nil),         // 6: phoenix.v1.CreatePolicyRequest
-	(*UpdatePolicyRequest)(nil),         // 7: phoenix.v1.UpdatePolicyRequest
-	(*DeletePolicyRequest)(nil),         // 8: phoenix.v1.DeletePolicyRequest
-	(*DeletePolicyResponse)(nil),        // 9: phoenix.v1.DeletePolicyResponse
-	(*PreviewPolicyRequest)(nil),        // 10: phoenix.v1.PreviewPolicyRequest
-	(*EnforcePolicyRequest)(nil),        // 11: phoenix.v1.EnforcePolicyRequest
-	(*DisablePolicyRequest)(nil),        // 12: phoenix.v1.DisablePolicyRequest
-	(*RollbackPolicyRequest)(nil),       // 13: phoenix.v1.RollbackPolicyRequest
-	(*ListPolicyRevisionsRequest)(nil),  // 14: phoenix.v1.ListPolicyRevisionsRequest
-	(*ListPolicyRevisionsResponse)(nil), // 15: phoenix.v1.ListPolicyRevisionsResponse
-	(*GetPolicyRevisionRequest)(nil),    // 16: phoenix.v1.GetPolicyRevisionRequest
-	(*PolicyRevision)(nil),              // 17: phoenix.v1.PolicyRevision
-	(*timestamppb.Timestamp)(nil),       // 18: google.protobuf.Timestamp
-	(*Rule)(nil),                        // 19: phoenix.v1.Rule
+	(*SamplingStatus)(nil),              // 3: phoenix.v1.SamplingStatus
+	(*ListPoliciesRequest)(nil),         // 4: phoenix.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),        // 5: phoenix.v1.ListPoliciesResponse
+	(*GetPolicyRequest)(nil),            // 6: phoenix.v1.GetPolicyRequest
+	(*CreatePolicyRequest)(nil),         // 7: phoenix.v1.CreatePolicyRequest
+	(*UpdatePolicyRequest)(nil),         // 8: phoenix.v1.UpdatePolicyRequest
+	(*DeletePolicyRequest)(nil),         // 9: phoenix.v1.DeletePolicyRequest
+	(*DeletePolicyResponse)(nil),        // 10: phoenix.v1.DeletePolicyResponse
+	(*PreviewPolicyRequest)(nil),        // 11: phoenix.v1.PreviewPolicyRequest
+	(*EnforcePolicyRequest)(nil),        // 12: phoenix.v1.EnforcePolicyRequest
+	(*DisablePolicyRequest)(nil),        // 13: phoenix.v1.DisablePolicyRequest
+	(*RollbackPolicyRequest)(nil),       // 14: phoenix.v1.RollbackPolicyRequest
+	(*ListPolicyRevisionsRequest)(nil),  // 15: phoenix.v1.ListPolicyRevisionsRequest
+	(*ListPolicyRevisionsResponse)(nil), // 16: phoenix.v1.ListPolicyRevisionsResponse
+	(*GetPolicyRevisionRequest)(nil),    // 17: phoenix.v1.GetPolicyRevisionRequest
+	(*PolicyRevision)(nil),              // 18: phoenix.v1.PolicyRevision
+	(*timestamppb.Timestamp)(nil),       // 19: google.protobuf.Timestamp
+	(*Rule)(nil),                        // 20: phoenix.v1.Rule
+	(*SamplingRule)(nil),                // 21: phoenix.v1.SamplingRule
 }
 var file_phoenix_v1_policies_proto_depIdxs = []int32{
 	1,  // 0: phoenix.v1.Policy.spec:type_name -> phoenix.v1.PolicySpec
-	18, // 1: phoenix.v1.Policy.previewed_since:type_name -> google.protobuf.Timestamp
-	18, // 2: phoenix.v1.Policy.created_at:type_name -> google.protobuf.Timestamp
-	18, // 3: phoenix.v1.Policy.updated_at:type_name -> google.protobuf.Timestamp
+	19, // 1: phoenix.v1.Policy.previewed_since:type_name -> google.protobuf.Timestamp
+	19, // 2: phoenix.v1.Policy.created_at:type_name -> google.protobuf.Timestamp
+	19, // 3: phoenix.v1.Policy.updated_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: phoenix.v1.Policy.status:type_name -> phoenix.v1.PolicyStatus
-	19, // 5: phoenix.v1.PolicySpec.rules:type_name -> phoenix.v1.Rule
-	0,  // 6: phoenix.v1.ListPoliciesResponse.policies:type_name -> phoenix.v1.Policy
-	0,  // 7: phoenix.v1.CreatePolicyRequest.policy:type_name -> phoenix.v1.Policy
-	0,  // 8: phoenix.v1.UpdatePolicyRequest.policy:type_name -> phoenix.v1.Policy
-	17, // 9: phoenix.v1.ListPolicyRevisionsResponse.revisions:type_name -> phoenix.v1.PolicyRevision
-	1,  // 10: phoenix.v1.PolicyRevision.spec:type_name -> phoenix.v1.PolicySpec
-	18, // 11: phoenix.v1.PolicyRevision.at:type_name -> google.protobuf.Timestamp
-	3,  // 12: phoenix.v1.Policies.ListPolicies:input_type -> phoenix.v1.ListPoliciesRequest
-	5,  // 13: phoenix.v1.Policies.GetPolicy:input_type -> phoenix.v1.GetPolicyRequest
-	6,  // 14: phoenix.v1.Policies.CreatePolicy:input_type -> phoenix.v1.CreatePolicyRequest
-	7,  // 15: phoenix.v1.Policies.UpdatePolicy:input_type -> phoenix.v1.UpdatePolicyRequest
-	8,  // 16: phoenix.v1.Policies.DeletePolicy:input_type -> phoenix.v1.DeletePolicyRequest
-	10, // 17: phoenix.v1.Policies.PreviewPolicy:input_type -> phoenix.v1.PreviewPolicyRequest
-	11, // 18: phoenix.v1.Policies.EnforcePolicy:input_type -> phoenix.v1.EnforcePolicyRequest
-	12, // 19: phoenix.v1.Policies.DisablePolicy:input_type -> phoenix.v1.DisablePolicyRequest
-	13, // 20: phoenix.v1.Policies.RollbackPolicy:input_type -> phoenix.v1.RollbackPolicyRequest
-	14, // 21: phoenix.v1.Policies.ListPolicyRevisions:input_type -> phoenix.v1.ListPolicyRevisionsRequest
-	16, // 22: phoenix.v1.Policies.GetPolicyRevision:input_type -> phoenix.v1.GetPolicyRevisionRequest
-	4,  // 23: phoenix.v1.Policies.ListPolicies:output_type -> phoenix.v1.ListPoliciesResponse
-	0,  // 24: phoenix.v1.Policies.GetPolicy:output_type -> phoenix.v1.Policy
-	0,  // 25: phoenix.v1.Policies.CreatePolicy:output_type -> phoenix.v1.Policy
-	0,  // 26: phoenix.v1.Policies.UpdatePolicy:output_type -> phoenix.v1.Policy
-	9,  // 27: phoenix.v1.Policies.DeletePolicy:output_type -> phoenix.v1.DeletePolicyResponse
-	0,  // 28: phoenix.v1.Policies.PreviewPolicy:output_type -> phoenix.v1.Policy
-	0,  // 29: phoenix.v1.Policies.EnforcePolicy:output_type -> phoenix.v1.Policy
-	0,  // 30: phoenix.v1.Policies.DisablePolicy:output_type -> phoenix.v1.Policy
-	0,  // 31: phoenix.v1.Policies.RollbackPolicy:output_type -> phoenix.v1.Policy
-	15, // 32: phoenix.v1.Policies.ListPolicyRevisions:output_type -> phoenix.v1.ListPolicyRevisionsResponse
-	17, // 33: phoenix.v1.Policies.GetPolicyRevision:output_type -> phoenix.v1.PolicyRevision
-	23, // [23:34] is the sub-list for method output_type
-	12, // [12:23] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	20, // 5: phoenix.v1.PolicySpec.rules:type_name -> phoenix.v1.Rule
+	21, // 6: phoenix.v1.PolicySpec.sampling:type_name -> phoenix.v1.SamplingRule
+	3,  // 7: phoenix.v1.PolicyStatus.sampling:type_name -> phoenix.v1.SamplingStatus
+	19, // 8: phoenix.v1.SamplingStatus.since:type_name -> google.protobuf.Timestamp
+	0,  // 9: phoenix.v1.ListPoliciesResponse.policies:type_name -> phoenix.v1.Policy
+	0,  // 10: phoenix.v1.CreatePolicyRequest.policy:type_name -> phoenix.v1.Policy
+	0,  // 11: phoenix.v1.UpdatePolicyRequest.policy:type_name -> phoenix.v1.Policy
+	18, // 12: phoenix.v1.ListPolicyRevisionsResponse.revisions:type_name -> phoenix.v1.PolicyRevision
+	1,  // 13: phoenix.v1.PolicyRevision.spec:type_name -> phoenix.v1.PolicySpec
+	19, // 14: phoenix.v1.PolicyRevision.at:type_name -> google.protobuf.Timestamp
+	4,  // 15: phoenix.v1.Policies.ListPolicies:input_type -> phoenix.v1.ListPoliciesRequest
+	6,  // 16: phoenix.v1.Policies.GetPolicy:input_type -> phoenix.v1.GetPolicyRequest
+	7,  // 17: phoenix.v1.Policies.CreatePolicy:input_type -> phoenix.v1.CreatePolicyRequest
+	8,  // 18: phoenix.v1.Policies.UpdatePolicy:input_type -> phoenix.v1.UpdatePolicyRequest
+	9,  // 19: phoenix.v1.Policies.DeletePolicy:input_type -> phoenix.v1.DeletePolicyRequest
+	11, // 20: phoenix.v1.Policies.PreviewPolicy:input_type -> phoenix.v1.PreviewPolicyRequest
+	12, // 21: phoenix.v1.Policies.EnforcePolicy:input_type -> phoenix.v1.EnforcePolicyRequest
+	13, // 22: phoenix.v1.Policies.DisablePolicy:input_type -> phoenix.v1.DisablePolicyRequest
+	14, // 23: phoenix.v1.Policies.RollbackPolicy:input_type -> phoenix.v1.RollbackPolicyRequest
+	15, // 24: phoenix.v1.Policies.ListPolicyRevisions:input_type -> phoenix.v1.ListPolicyRevisionsRequest
+	17, // 25: phoenix.v1.Policies.GetPolicyRevision:input_type -> phoenix.v1.GetPolicyRevisionRequest
+	5,  // 26: phoenix.v1.Policies.ListPolicies:output_type -> phoenix.v1.ListPoliciesResponse
+	0,  // 27: phoenix.v1.Policies.GetPolicy:output_type -> phoenix.v1.Policy
+	0,  // 28: phoenix.v1.Policies.CreatePolicy:output_type -> phoenix.v1.Policy
+	0,  // 29: phoenix.v1.Policies.UpdatePolicy:output_type -> phoenix.v1.Policy
+	10, // 30: phoenix.v1.Policies.DeletePolicy:output_type -> phoenix.v1.DeletePolicyResponse
+	0,  // 31: phoenix.v1.Policies.PreviewPolicy:output_type -> phoenix.v1.Policy
+	0,  // 32: phoenix.v1.Policies.EnforcePolicy:output_type -> phoenix.v1.Policy
+	0,  // 33: phoenix.v1.Policies.DisablePolicy:output_type -> phoenix.v1.Policy
+	0,  // 34: phoenix.v1.Policies.RollbackPolicy:output_type -> phoenix.v1.Policy
+	16, // 35: phoenix.v1.Policies.ListPolicyRevisions:output_type -> phoenix.v1.ListPolicyRevisionsResponse
+	18, // 36: phoenix.v1.Policies.GetPolicyRevision:output_type -> phoenix.v1.PolicyRevision
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_phoenix_v1_policies_proto_init() }
@@ -1392,13 +1572,14 @@ func file_phoenix_v1_policies_proto_init() {
 		return
 	}
 	file_phoenix_v1_rule_proto_init()
+	file_phoenix_v1_sampling_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_phoenix_v1_policies_proto_rawDesc), len(file_phoenix_v1_policies_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

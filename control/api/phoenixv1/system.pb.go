@@ -74,7 +74,7 @@ type SystemInfo struct {
 	Components []*ComponentInfo `protobuf:"bytes,7,rep,name=components,proto3" json:"components,omitempty"`
 	Store      *StoreInfo       `protobuf:"bytes,8,opt,name=store,proto3" json:"store,omitempty"`
 	KillSwitch *KillSwitch      `protobuf:"bytes,9,opt,name=kill_switch,json=killSwitch,proto3" json:"kill_switch,omitempty"`
-	// That of the snapshot that the data path was given, how many rules it has, and when it was published.
+	// That of the snapshot that the data path was given, how many rules it has, sampling rules too, and when it was published.
 	PolicyVersion float64                `protobuf:"fixed64,10,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
 	PolicyRules   uint32                 `protobuf:"varint,11,opt,name=policy_rules,json=policyRules,proto3" json:"policy_rules,omitempty"`
 	PublishedAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=published_at,json=publishedAt,proto3" json:"published_at,omitempty"`
@@ -219,13 +219,13 @@ type ComponentInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Such as tag_consolidation or cardinality/ingest.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// cardinality or tag_consolidation.
+	// cardinality, tag_consolidation, ab_router or adaptive_sampler.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// The measuring point, or the role.
+	// The measuring point, the role, or the signal of a router.
 	Place string `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// How many instances of it there are.
 	Instances uint32 `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
-	// Of tag_consolidation: the version of the snapshot that all instances apply.
+	// Of those that apply policies: the version of the snapshot that all instances apply.
 	PolicyVersion float64 `protobuf:"fixed64,5,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
 	// What is wrong with it.
 	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`

@@ -45,7 +45,7 @@ func (s *system) GetSystem(ctx context.Context, _ *phoenixv1.GetSystemRequest) (
 		Name: s.settings.Name, Version: s.settings.Version, InstanceId: s.settings.Instance,
 		StartedAt: timestamp(s.settings.StartedAt), ConfigSha256: s.settings.ConfigSHA256(), Ready: s.settings.Ready(),
 		Components: s.settings.Components(ctx), Store: s.describe(ctx), KillSwitch: wireKill(status.Kill),
-		PolicyVersion: float64(status.Version), PolicyRules: uint32(min(uint64(max(0, status.Rules)), math.MaxUint32)), PublishedAt: timestamp(status.PublishedAt),
+		PolicyVersion: float64(status.Version), PolicyRules: uint32(min(uint64(max(0, status.Rules+status.Sampling)), math.MaxUint32)), PublishedAt: timestamp(status.PublishedAt),
 		Exposure: string(s.settings.Exposure), Runtime: strings.Join([]string{runtime.Version(), runtime.GOOS, runtime.GOARCH}, " "),
 	}, nil
 }

@@ -39,7 +39,7 @@ func handler(tb testing.TB) http.Handler {
 		Experiments: experimentsOver(tb, core),
 		Policies:    phoenixv1.UnimplementedPoliciesServer{}, Cardinality: phoenixv1.UnimplementedCardinalityServer{},
 		Costs: phoenixv1.UnimplementedCostsServer{}, Savings: phoenixv1.UnimplementedSavingsServer{},
-		PriceModels: phoenixv1.UnimplementedPriceModelsServer{}, APIKeys: phoenixv1.UnimplementedAPIKeysServer{},
+		PriceModels: phoenixv1.UnimplementedPriceModelsServer{}, Samplers: phoenixv1.UnimplementedSamplersServer{}, APIKeys: phoenixv1.UnimplementedAPIKeysServer{},
 		Audit: phoenixv1.UnimplementedAuditServer{}, Events: phoenixv1.UnimplementedEventsServer{}, System: phoenixv1.UnimplementedSystemServer{},
 		Guard: guard, Limiter: limiter, Keys: noKeys{}, Exposure: access.ExposureLoopback,
 	})

@@ -42,6 +42,9 @@ type Settings struct {
 	CostPoint string
 	// Hosts is how many hosts price models by host bill.
 	Hosts uint64
+	// PriceModelChanged is told, after the commit, that somebody changed a price
+	// model, or which one is active. It does not wait. Default: nobody is.
+	PriceModelChanged func()
 	// MaxAge is how old a report may be before the next one is made. Default: 1s.
 	MaxAge time.Duration
 }
@@ -74,6 +77,9 @@ const defaultMaxAge = time.Second
 func New(s Settings) *Services {
 	if s.MaxAge <= 0 {
 		s.MaxAge = defaultMaxAge
+	}
+	if s.PriceModelChanged == nil {
+		s.PriceModelChanged = func() {}
 	}
 	in := &insight{Settings: s, work: newWorkers(s.Core.Logger)}
 	in.reports = newReports(s, in.work)

@@ -3,10 +3,12 @@ package insight
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/phoenix-platform/phoenix/control/api/fault"
 	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/report"
 	"github.com/phoenix-platform/phoenix/control/store"
@@ -36,6 +38,24 @@ type Observation struct {
 	// SavingMonth is what those enforced save together.
 	Policies    []PolicyObservation
 	SavingMonth float64
+}
+
+// PointPrices are what the points of the stream cost by the active price model.
+// Without a measuring point each of them is a sample.
+func (s *Services) PointPrices(ctx context.Context) (*cost.PointPrices, error) {
+	prices, err := s.insight.models.use(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.insight.costView(ctx, everything, "", false)
+	var f *fault.Fault
+	switch {
+	case err == nil:
+		return cost.NewPointPrices(prices.Model, v.report, v.usage()), nil
+	case errors.As(asFault(err), &f) && f.Reason == fault.NotFound:
+		return cost.NewPointPrices(prices.Model, report.Cardinality{}, cost.Usage{Hosts: s.insight.Hosts}), nil
+	}
+	return nil, err
 }
 
 // StreamObservation is the stream, or a metric.

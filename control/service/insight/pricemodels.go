@@ -279,6 +279,7 @@ func storePreset(ctx context.Context, tx store.Tx, name string, entry store.Entr
 // changed tells everybody after the commit, and this process to read again.
 func (s *priceModelsServer) changed(ctx context.Context, name, change string) {
 	s.models.active.forget()
+	s.PriceModelChanged()
 	s.Core.Events.Publish(bus.Event{
 		Time: s.Core.Now(), Type: "price_model.changed", Resource: store.PriceModel{Name: name}.Resource(),
 		Message:   fmt.Sprintf("The price model %s was %s", name, change),

@@ -140,7 +140,7 @@ func TestEnforcingWithoutAPreviewNeedsForce(t *testing.T) {
 	require.NoError(t, err)
 	r.clock.forward(time.Hour)
 	_, err = enforce("shop-operator", false)
-	assert.Contains(t, refusal(t, err, fault.NotPreviewed).Detail, "no tag_consolidation processor measures the policy", "nobody saw it")
+	assert.Contains(t, refusal(t, err, fault.NotPreviewed).Detail, "no processor measures the policy", "nobody saw it")
 
 	r.data.set(processor("tag_consolidation", "common"), processor("other", "candidate"))
 	_, err = enforce("shop-operator", false)

@@ -3,6 +3,7 @@ package policies
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/phoenix-platform/phoenix/control/access"
@@ -26,33 +27,46 @@ const (
 // enforced, for that is what the author wants to know. Of policies that the
 // caller does not see nothing is said.
 func (s *Service) overlaps(ctx context.Context, d draft) []string {
-	compiled, err := publish.CompileSpec(d.key, store.StateEnforced, d.spec, s.settings.NamespaceAttribute)
+	compiled, err := s.compiler().Compile(d.key, store.StateEnforced, d.spec)
 	if err != nil {
 		return nil // it is told otherwise
 	}
-	own, err := policy.Assemble(0, []policy.Checked{compiled})
+	own, err := policy.Assemble(0, []policy.Checked{compiled.Checked})
 	if err != nil {
 		return nil
 	}
 	visible := s.core.Guard.Visible(call.From(ctx).Principal, access.List, access.Policies)
-	others := s.settings.Publisher.Rules()
+	mine := withSelections(own.Rules, own.Sampling)
+	others := withSelections(s.settings.Publisher.Rules(), s.settings.Publisher.Sampling())
 	prefix := publish.RuleName(d.key, "")
-	var warnings []string
-	compared := 0
-	for i := range own.Rules {
+	warnings := advice(d.spec.Sampling)
+	compared, told := 0, len(warnings)
+	for i := range mine {
 		for j := range others {
-			if !mayMeet(own.Rules[i], others[j]) || strings.HasPrefix(others[j].Name, prefix) || !seen(visible, others[j].Name) {
+			if !mayMeet(mine[i], others[j]) || strings.HasPrefix(others[j].Name, prefix) || !seen(visible, others[j].Name) {
 				continue
 			}
-			if compared++; compared > maxCompared || len(warnings) == maxOverlaps {
+			if compared++; compared > maxCompared || len(warnings)-told == maxOverlaps {
 				return append(warnings, "more rules overlap, or may, than are listed")
 			}
-			if o, found := overlap(own.Rules[i], others[j]); found {
+			if o, found := overlap(mine[i], others[j]); found {
 				warnings = append(warnings, o)
 			}
 		}
 	}
 	return warnings
+}
+
+// withSelections adds rules that match what sampling rules do.
+func withSelections(rules []policy.Rule, sampling []policy.SamplingRule) []policy.Rule {
+	if len(sampling) == 0 {
+		return rules
+	}
+	all := slices.Grow(slices.Clone(rules), len(sampling))
+	for _, r := range sampling {
+		all = append(all, r.Selection())
+	}
+	return all
 }
 
 func seen(visible access.Namespaces, rule string) bool {
@@ -107,6 +121,9 @@ func (s *Service) withOverlaps(ctx context.Context, c change) (*phoenixv1.Policy
 	var m mistakes
 	for _, r := range answer.GetSpec().GetRules() {
 		d.spec.Rules = append(d.spec.Rules, m.rule("", r))
+	}
+	for _, r := range answer.GetSpec().GetSampling() {
+		d.spec.Sampling = append(d.spec.Sampling, samplingRule(r))
 	}
 	answer.Status.Warnings = append(answer.Status.Warnings, s.overlaps(ctx, d)...)
 	return answer, nil

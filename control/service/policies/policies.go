@@ -16,6 +16,7 @@ import (
 	"github.com/phoenix-platform/phoenix/control/api/call"
 	"github.com/phoenix-platform/phoenix/control/api/phoenixv1"
 	"github.com/phoenix-platform/phoenix/control/bus"
+	"github.com/phoenix-platform/phoenix/control/cost"
 	"github.com/phoenix-platform/phoenix/control/policy"
 	"github.com/phoenix-platform/phoenix/control/publish"
 	"github.com/phoenix-platform/phoenix/control/report"
@@ -30,16 +31,26 @@ type Publisher interface {
 	// Rules are those of all policies in force, also while the kill switch is
 	// engaged.
 	Rules() []policy.Rule
+	// Sampling are the sampling rules, alike.
+	Sampling() []policy.SamplingRule
 	Status() publish.Status
+	// Prices are those by which budgets that are money are published, nil if they
+	// are not known.
+	Prices() *cost.PointPrices
 	// Includes says whether the snapshot of a version has a state of the store.
 	Includes(version, storeVersion uint64) bool
 }
 
 var _ Publisher = (*publish.Publisher)(nil)
 
-// Processor is a tag_consolidation processor that asks for policies.
+// RoleSampler is the role of adaptive_sampler processors among those that ask for
+// policies.
+const RoleSampler = "sampler"
+
+// Processor is a processor that asks for policies.
 type Processor struct {
-	// Component is its id, Role common or candidate.
+	// Component is its id. Role is common or candidate if it is a tag_consolidation
+	// processor, and RoleSampler if it is an adaptive_sampler.
 	Component, Role string
 	// PolicyVersion is that of the snapshot that it took over.
 	PolicyVersion uint64
@@ -53,8 +64,10 @@ type Settings struct {
 	// Consolidation asks all processors what their rules do. It is asked at most
 	// once a second. Default: there is no processor.
 	Consolidation func(context.Context) []report.Consolidation
-	// Processors lists the same processors and which version each has; it must
-	// cost next to nothing. Default: asks Consolidation.
+	// Sampling asks all adaptive_sampler processors, alike. Default: there is none.
+	Sampling func(context.Context) []report.Sampling
+	// Processors lists the processors of both kinds and which version each has; it
+	// must cost next to nothing. Default: asks Consolidation and Sampling.
 	Processors func() []Processor
 	// PreviewWindow is how long a policy is previewed before it may be enforced.
 	// Default, also if it returns 0: the longest staleness of a processor, or 5m.
@@ -79,7 +92,8 @@ type Service struct {
 	phoenixv1.UnimplementedPoliciesServer
 	settings Settings
 	core     *service.Core
-	reports  reports
+	reports  reports[report.Consolidation]
+	samples  reports[report.Sampling]
 	since    *lru.Cache[revision, time.Time]
 
 	mu      sync.Mutex
@@ -96,6 +110,9 @@ func New(s Settings) (*Service, error) {
 	if s.Consolidation == nil {
 		s.Consolidation = func(context.Context) []report.Consolidation { return nil }
 	}
+	if s.Sampling == nil {
+		s.Sampling = func(context.Context) []report.Sampling { return nil }
+	}
 	if s.PreviewWindow == nil {
 		s.PreviewWindow = func() time.Duration { return 0 }
 	}
@@ -104,7 +121,8 @@ func New(s Settings) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		settings: s, core: s.Core, reports: reports{ask: s.Consolidation}, since: since, pending: map[store.PolicyKey]waiting{},
+		settings: s, core: s.Core, since: since, pending: map[store.PolicyKey]waiting{},
+		reports: reports[report.Consolidation]{ask: s.Consolidation}, samples: reports[report.Sampling]{ask: s.Sampling},
 	}, nil
 }
 
@@ -156,6 +174,7 @@ func (s *Service) presentAll(ctx context.Context, list []store.Policy) ([]*phoen
 		}
 		wire := wirePolicy(p, since)
 		wire.Status = view.status(p, rolesOf(wire.GetSpec()))
+		wire.Status.Sampling = view.sampling(p)
 		answer = append(answer, wire)
 	}
 	return answer, nil

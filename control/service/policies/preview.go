@@ -106,7 +106,7 @@ func (s *Service) previewed(ctx context.Context, from store.PolicyReader, v *vie
 			since.UTC().Format(time.RFC3339), (window-done).Truncate(time.Second)+time.Second, window)
 	}
 	if !v.measured(p, rolesOf(wireSpec(p.Spec))) {
-		return refuse("no tag_consolidation processor measures the policy, so that nobody saw what it does: see its status")
+		return refuse("no processor measures the policy, so that nobody saw what it does: see its status")
 	}
 	return nil
 }

@@ -74,8 +74,8 @@ func TestBoundsOfAPolicy(t *testing.T) {
 	f(func(p *phoenixv1.Policy) { p.Name = long },
 		`policy.name: must consist of at most 63 small letters, digits, - . and _, and begin and end with a letter or digit, got "`+long+`"`)
 	f(func(p *phoenixv1.Policy) { p.Spec = nil }, "policy.spec: must be given")
-	f(func(p *phoenixv1.Policy) { p.Spec.Rules = nil }, "policy.spec.rules: must have 1 to 64 entries, got 0")
-	f(func(p *phoenixv1.Policy) { p.Spec.Rules = wire("", "", make([]string, 65)...).Spec.Rules }, "policy.spec.rules: must have 1 to 64 entries, got 65")
+	f(func(p *phoenixv1.Policy) { p.Spec.Rules = nil }, "policy.spec.rules: must have 1 to 64 entries, together with sampling, got 0")
+	f(func(p *phoenixv1.Policy) { p.Spec.Rules = wire("", "", make([]string, 65)...).Spec.Rules }, "policy.spec.rules: must have 1 to 64 entries, together with sampling, got 65")
 	f(func(p *phoenixv1.Policy) { p.Spec.Description = strings.Repeat("x", 65536) },
 		fmt.Sprintf("policy.spec: must not be longer than 65536 bytes as JSON, got %d", 65536+len(`{"description":"","rules":[{"name":"","match":{"metric":"m"},"attributes":{"drop":["pod"]}}]}`)))
 	f(func(p *phoenixv1.Policy) { p.Spec.Description = strings.Repeat("x", 200_000) }, "policy.spec: must not be longer than 65536 bytes as JSON")

@@ -13,11 +13,8 @@ import (
 // do not is a mistake here; the rest is for policy to say.
 func (m *mistakes) rule(path string, r *phoenixv1.Rule) policy.Rule {
 	rule := policy.Rule{
-		Name: r.GetName(),
-		Match: policy.Match{
-			Metric: r.GetMatch().GetMetric(), Types: words[policy.MetricType](r.GetMatch().GetTypes()),
-			Resource: conditions(r.GetMatch().GetResource()), Point: conditions(r.GetMatch().GetPoint()),
-		},
+		Name:       r.GetName(),
+		Match:      matchOf(r.GetMatch()),
 		Attributes: m.attributes(path+".attributes", r.GetAttributes()),
 		Scope:      policy.ScopeAction(r.GetScope()), Gauge: policy.GaugeMerge(r.GetGauge()), Summary: policy.SummaryMerge(r.GetSummary()),
 		Role: policy.Role(r.GetRole()),

@@ -63,7 +63,7 @@ func inForce(state store.PolicyState) bool {
 func (s *Service) publishable(k store.PolicyKey, text []byte) error {
 	spec, err := publish.DecodeSpec(text)
 	if err == nil {
-		_, err = publish.CompileSpec(k, store.StateEnforced, spec, s.settings.NamespaceAttribute)
+		_, err = s.compiler().Compile(k, store.StateEnforced, spec)
 	}
 	if err != nil {
 		return fault.New(fault.Conflict, "this version of Phoenix refuses the rules, update them first: "+clip(err.Error()))

@@ -23,21 +23,21 @@ const (
 	maxProblems = 5
 )
 
-// reports remembers what the processors reported.
-type reports struct {
-	ask  func(context.Context) []report.Consolidation
+// reports remembers what the processors of a kind reported.
+type reports[T any] struct {
+	ask  func(context.Context) []T
 	turn sync.Mutex // of who asks
-	last atomic.Pointer[asked]
+	last atomic.Pointer[asked[T]]
 }
 
-type asked struct {
-	list []report.Consolidation
+type asked[T any] struct {
+	list []T
 	at   time.Time
 }
 
 // get returns what is fresh. While somebody asks, the others take what was
 // before.
-func (r *reports) get(ctx context.Context) []report.Consolidation {
+func (r *reports[T]) get(ctx context.Context) []T {
 	last := r.last.Load()
 	if last != nil && (time.Since(last.at) < reportsFresh || !r.turn.TryLock()) {
 		return last.list
@@ -54,7 +54,7 @@ func (r *reports) get(ctx context.Context) []report.Consolidation {
 	if ctx.Err() != nil {
 		return list // perhaps not all of it
 	}
-	r.last.Store(&asked{list, began})
+	r.last.Store(&asked[T]{list, began})
 	return list
 }
 
@@ -64,23 +64,27 @@ type view struct {
 	published  publish.Status
 	processors []Processor
 	reports    []report.Consolidation
+	samples    []report.Sampling
 }
 
 func (s *Service) view(ctx context.Context) *view {
-	list := s.reports.get(ctx)
+	list, samples := s.reports.get(ctx), s.samples.get(ctx)
 	return &view{
 		publisher: s.settings.Publisher, published: s.settings.Publisher.Status(),
-		processors: s.processors(list), reports: list,
+		processors: s.processors(list, samples), reports: list, samples: samples,
 	}
 }
 
-func (s *Service) processors(list []report.Consolidation) []Processor {
+func (s *Service) processors(list []report.Consolidation, samples []report.Sampling) []Processor {
 	if s.settings.Processors != nil {
 		return s.settings.Processors()
 	}
 	processors := make([]Processor, 0, len(list))
 	for _, r := range list {
 		processors = append(processors, Processor{r.Component, r.Role, r.PolicyVersion})
+	}
+	for _, r := range samples {
+		processors = append(processors, Processor{r.Component, RoleSampler, r.PolicyVersion})
 	}
 	return processors
 }
@@ -109,11 +113,20 @@ func (v *view) leftOut(k store.PolicyKey) (problem string, is bool) {
 	return "", false
 }
 
-// measured says whether at least one processor has the policy now.
+// measured says whether at least one processor of each kind that the policy needs
+// has it now.
 func (v *view) measured(p store.Policy, roles []string) bool {
-	_, having := v.count(roles, p.Version)
 	_, leftOut := v.leftOut(p.PolicyKey)
-	return having > 0 && !leftOut && !v.published.Kill.Engaged
+	if leftOut || v.published.Kill.Engaged {
+		return false
+	}
+	sampling := slices.Contains(roles, RoleSampler)
+	rules := slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return role == RoleSampler })
+	if _, having := v.count([]string{RoleSampler}, p.Version); sampling && having == 0 {
+		return false
+	}
+	_, having := v.count(rules, p.Version)
+	return having > 0 || len(rules) == 0 && sampling
 }
 
 // applied says whether the data path does what the present revision says.
@@ -139,8 +152,17 @@ func (v *view) status(p store.Policy, roles []string) *phoenixv1.PolicyStatus {
 	if kill := v.published.Kill; kill.Engaged {
 		warn("the kill switch is engaged (%s), no policy is applied", kill.Source)
 	}
+	for _, l := range v.published.Unpriced {
+		if l.PolicyKey == p.PolicyKey {
+			warn("not in force: %s", clip(l.Problem))
+		}
+	}
 	for _, role := range roles {
-		if all, _ := v.count([]string{role}, p.Version); all == 0 {
+		switch all, _ := v.count([]string{role}, p.Version); {
+		case all > 0:
+		case role == RoleSampler:
+			warn("no adaptive_sampler processor takes policies from this control plane: set its option control")
+		default:
 			warn("no tag_consolidation processor of role %s takes policies from this control plane: set its option control", role)
 		}
 	}
@@ -154,7 +176,7 @@ func (v *view) status(p store.Policy, roles []string) *phoenixv1.PolicyStatus {
 func (v *view) problems(p store.Policy, roles []string) []string {
 	own := publish.RuleName(p.PolicyKey, "")
 	var list []string
-	for _, r := range v.reports {
+	for _, r := range v.refusals() {
 		if len(r.Problems) == 0 || !slices.Contains(roles, r.Role) {
 			continue
 		}
@@ -170,6 +192,23 @@ func (v *view) problems(p store.Policy, roles []string) []string {
 	}
 	if more := len(list) - maxProblems; more > 0 {
 		list = append(list[:maxProblems], fmt.Sprintf("%d more problems are in the system information", more))
+	}
+	return list
+}
+
+// refusal is what one processor says of the policies.
+type refusal struct {
+	Processor
+	Problems []string
+}
+
+func (v *view) refusals() []refusal {
+	list := make([]refusal, 0, len(v.reports)+len(v.samples))
+	for _, r := range v.reports {
+		list = append(list, refusal{Processor{r.Component, r.Role, r.PolicyVersion}, r.Problems})
+	}
+	for _, r := range v.samples {
+		list = append(list, refusal{Processor{r.Component, RoleSampler, r.PolicyVersion}, r.Problems})
 	}
 	return list
 }

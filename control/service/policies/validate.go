@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -85,12 +86,16 @@ func (s *Service) check(p *phoenixv1.Policy) (draft, error) {
 	if d.spec.Priority < -maxPriority || d.spec.Priority > maxPriority {
 		m.add("policy.spec.priority", "must be between %d and %d, got %d", -maxPriority, maxPriority, d.spec.Priority)
 	}
-	if n := len(spec.GetRules()); n < 1 || n > maxRules {
-		m.add("policy.spec.rules", "must have 1 to %d entries, got %d", maxRules, n)
+	if n := len(spec.GetRules()) + len(spec.GetSampling()); n < 1 || n > maxRules {
+		m.add("policy.spec.rules", "must have 1 to %d entries, together with sampling, got %d", maxRules, n)
 		return d, m.err()
 	}
+	d.spec.Rules = []policy.Rule{}
 	for i, r := range spec.GetRules() {
 		d.spec.Rules = append(d.spec.Rules, m.rule(fmt.Sprintf("policy.spec.rules[%d]", i), r))
+	}
+	for _, r := range spec.GetSampling() {
+		d.spec.Sampling = append(d.spec.Sampling, samplingRule(r))
 	}
 	s.checkRules(&m, d)
 	if err := m.err(); err != nil {
@@ -140,11 +145,16 @@ func (s *Service) checkRules(m *mistakes, d draft) {
 	for _, e := range found {
 		m.add("policy.spec."+e.Path, "%s", e.Problem)
 	}
-	if len(found) > 0 || !named || len(m.list) > 0 {
+	if !checkSampling(m, d) || len(found) > 0 || !named || len(m.list) > 0 {
 		return
 	}
-	_, err := publish.CompileSpec(d.key, store.StateEnforced, d.spec, s.settings.NamespaceAttribute)
-	for _, e := range policy.AsErrors(err) {
+	compiled, err := s.compiler().Compile(d.key, store.StateEnforced, d.spec)
+	for _, e := range slices.Concat(policy.AsErrors(err), compiled.Unpriced) {
 		m.add("policy.spec."+e.Path, "%s", e.Problem)
 	}
+}
+
+// compiler makes of specifications what the publisher does.
+func (s *Service) compiler() publish.Compiler {
+	return publish.Compiler{NamespaceAttribute: s.settings.NamespaceAttribute, Prices: s.settings.Publisher.Prices()}
 }

@@ -51,7 +51,8 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// rolesOf lists the roles of the processors that a policy is for.
+// rolesOf lists the roles of the processors that a policy is for, RoleSampler the
+// last.
 func rolesOf(spec *phoenixv1.PolicySpec) []string {
 	var roles []string
 	seen := map[string]bool{}
@@ -63,6 +64,9 @@ func rolesOf(spec *phoenixv1.PolicySpec) []string {
 		if !seen[role] {
 			seen[role], roles = true, append(roles, role)
 		}
+	}
+	if len(spec.GetSampling()) > 0 {
+		roles = append(roles, RoleSampler)
 	}
 	return roles
 }

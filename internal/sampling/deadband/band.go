@@ -77,6 +77,7 @@ type Band struct {
 
 	series             atomic.Int64
 	evicted, abandoned atomic.Uint64
+	owned              [MaxOwners]atomic.Int64
 }
 
 // shard holds some of the series under one lock.
@@ -86,6 +87,7 @@ type shard struct {
 	buckets table[buckets, *buckets]
 	shot    shot      // scratch
 	last    []float64 // scratch
+	counts  []uint64  // scratch
 
 	_ [64]byte // neighbours do not share a cache line
 }
@@ -99,83 +101,6 @@ func New(s Settings) (*Band, error) {
 		shards: make([]shard, s.Shards), mask: uint64(s.Shards - 1), max: int64(s.MaxSeries), idle: uint32(min(s.Idle/time.Second, math.MaxInt32)), //nolint:gosec // in range
 		identity: s.Identity,
 	}, nil
-}
-
-// Observe decides about a point under a valid rule. If the outcome says so, the
-// point in before is to be sent first. It does not allocate for a known series,
-// unless the layout of a histogram changes.
-func (b *Band) Observe(p *Point, r *Rule, before *Before) Outcome {
-	if p.Kind >= Histogram {
-		return b.observeBuckets(p, r, before)
-	}
-	if t := p.Sum.Time; !p.Stale && (t == 0 || t > math.MaxInt64) {
-		return Outcome{Reason: NoTime}
-	}
-	now := secondsOf(p.Now)
-	s := b.shard(p.Series)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ref, e := s.numbers.find(p.Series)
-	switch {
-	case p.Stale:
-		o := Outcome{Reason: Ended}
-		if e != nil {
-			o.Before = e.recall(before)
-			s.numbers.remove(ref)
-			b.series.Add(-1)
-		}
-		return o
-	case e != nil:
-		e.seen = now
-		return e.next(p, r, before)
-	case !b.room(s, now):
-		return Outcome{Reason: NoRoom}
-	}
-	_, e = s.numbers.insert(p.Series)
-	e.key, e.seen = p.Series, now
-	e.begin(p, r)
-	return Outcome{Reason: First}
-}
-
-func (b *Band) observeBuckets(p *Point, r *Rule, before *Before) Outcome {
-	now := secondsOf(p.Now)
-	s := b.shard(p.Series)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ref, e := s.buckets.find(p.Series)
-	if p.Stale {
-		return b.endBuckets(s, ref, before, Ended)
-	}
-	x := &s.shot
-	bad := x.take(p)
-	switch t := x.span.Time; {
-	case bad == Within && (t == 0 || t > math.MaxInt64):
-		return Outcome{Reason: NoTime}
-	case bad != Within:
-		// It cannot be compared with anything, and nothing with it.
-		return b.endBuckets(s, ref, before, bad)
-	case e != nil:
-		e.seen = now
-		return e.next(p, x, r, before, &s.last)
-	case !b.room(s, now):
-		return Outcome{Reason: NoRoom}
-	}
-	_, e = s.buckets.insert(p.Series)
-	e.key, e.seen = p.Series, now
-	e.begin(p, x, r)
-	return Outcome{Reason: First}
-}
-
-// endBuckets forgets a histogram for a reason that passes.
-func (b *Band) endBuckets(s *shard, ref uint32, before *Before, why Reason) Outcome {
-	o := Outcome{Reason: why}
-	if ref != 0 {
-		e := s.buckets.at(ref)
-		o.Before = e.recall(before)
-		s.buckets.remove(ref)
-		b.series.Add(-1)
-	}
-	return o
 }
 
 func (b *Band) shard(k Key) *shard { return &b.shards[k.B&b.mask] }
@@ -192,13 +117,11 @@ func (b *Band) room(s *shard, now uint32) bool {
 	}
 	before := b.idleSince(now)
 	if ref, e := s.numbers.victim(before); e != nil {
-		b.evict(e.flags)
-		s.numbers.remove(ref)
+		evict(b, &s.numbers, ref, e)
 		return true
 	}
 	if ref, e := s.buckets.victim(before); e != nil {
-		b.evict(e.flags)
-		s.buckets.remove(ref)
+		evict(b, &s.buckets, ref, e)
 		return true
 	}
 	b.series.Add(-1)
@@ -207,13 +130,35 @@ func (b *Band) room(s *shard, now uint32) bool {
 
 func (b *Band) idleSince(now uint32) uint32 { return now - min(now, b.idle) }
 
-func (b *Band) evict(f flags) {
-	b.series.Add(-1)
+func evict[T any, P element[T]](b *Band, t *table[T, P], ref uint32, e P) {
 	b.evicted.Add(1)
-	if f.has(left) {
+	if e.pending() {
 		b.abandoned.Add(1)
 	}
+	forget(b, t, ref, e)
 }
+
+func forget[T any, P element[T]](b *Band, t *table[T, P], ref uint32, e P) {
+	b.series.Add(-1)
+	b.own(e.owner(), 0)
+	t.remove(ref)
+}
+
+// own moves a series from one owner to another; 0 is nobody.
+func (b *Band) own(from, to uint16) {
+	if from == to {
+		return
+	}
+	if from != 0 {
+		b.owned[from%MaxOwners].Add(-1)
+	}
+	if to != 0 {
+		b.owned[to%MaxOwners].Add(1)
+	}
+}
+
+// Owned is how many series are remembered of the rules with this Owner.
+func (b *Band) Owned(owner uint16) int { return int(b.owned[owner%MaxOwners].Load()) }
 
 // Expire forgets the series from which nothing came for Settings.Idle. It is to
 // be called now and then, say once a minute.
@@ -224,16 +169,16 @@ func (b *Band) Expire(now uint64) {
 		s.mu.Lock()
 		s.numbers.each(func(ref uint32, e *number) {
 			if e.idle(before) {
-				b.evict(e.flags)
-				s.numbers.remove(ref)
+				evict(b, &s.numbers, ref, e)
 			}
 		})
 		s.buckets.each(func(ref uint32, e *buckets) {
 			if e.idle(before) {
-				b.evict(e.flags)
-				s.buckets.remove(ref)
+				evict(b, &s.buckets, ref, e)
 			}
 		})
+		s.numbers.expireHoles(before)
+		s.buckets.expireHoles(before)
 		s.mu.Unlock()
 	}
 }

@@ -1,6 +1,10 @@
 package deadband
 
-import "github.com/phoenix-platform/phoenix/internal/spatial"
+import (
+	"slices"
+
+	"github.com/phoenix-platform/phoenix/internal/spatial"
+)
 
 // buckets is one series of a histogram. To a reader it is the series that it
 // becomes in a database: its count, sum, extremes, and one counter a bucket
@@ -12,6 +16,7 @@ type buckets struct {
 	sent   uint64 // time of what the reader has
 	last   uint64 // time of the point that came last
 	seen   uint32 // in seconds; 0 marks a free element
+	rule   uint16 // Rule.Owner of the last point
 	kind   Kind
 	flags  flags
 
@@ -24,10 +29,42 @@ type buckets struct {
 
 func (s *buckets) identity() Key           { return s.key }
 func (s *buckets) idle(before uint32) bool { return s.seen != 0 && s.seen < before }
+func (s *buckets) owner() uint16           { return s.rule }
+func (s *buckets) latest() uint64          { return s.last }
+func (s *buckets) pending() bool           { return s.flags.has(left) }
+func (s *buckets) refuse()                 { s.flags |= refused | holed }
+func (s *buckets) open()                   { s.flags |= holed }
+
+// resume makes the series what it was, apart from what the reader has: that does
+// not count, for the next point passes.
+func (s *buckets) resume(was *buckets) {
+	seen, counts, values := max(s.seen, was.seen), s.counts, s.values
+	*s = *was
+	counts = append(counts[:0], was.counts...)
+	s.seen, s.counts = seen, counts
+	s.values, s.doors = appendValues(values[:0], s.count, &s.moments, s.counts), nil
+	if s.sent = s.last; s.flags.has(line) {
+		s.doors = make([]door, len(s.values))
+		s.send(s.values, s.last)
+	}
+}
+
+// unsend makes it as if no point had come.
+func (s *buckets) unsend() {
+	s.sent, s.last = 0, 0
+	s.flags &= line
+}
+
+// copied is a copy that shares nothing that is written to.
+func (s *buckets) copied() *buckets {
+	c := *s
+	c.counts, c.values, c.doors = slices.Clone(s.counts), nil, nil
+	return &c
+}
 
 // begin makes x the point that the reader has and forgets everything else.
 func (s *buckets) begin(p *Point, x *shot, r *Rule) {
-	s.layout, s.start, s.kind, s.flags = x.layout, x.span.Start, p.Kind, young
+	s.layout, s.start, s.kind, s.flags, s.rule = x.layout, x.span.Start, p.Kind, young|s.flags&holed, r.Owner
 	s.doors = nil
 	if r.Predictor == Linear {
 		s.flags |= line
@@ -57,6 +94,8 @@ func (s *buckets) breaks(p *Point, x *shot, r *Rule) Reason {
 	switch {
 	case s.flags.has(doubtful):
 		return Restored
+	case s.flags.has(refused):
+		return Refused
 	case s.kind != p.Kind:
 		return TypeChange
 	case x.span.Start != s.start:
@@ -144,6 +183,9 @@ func (s *buckets) straight(now []float64, run float64) bool {
 // older decides about a point that is not newer than the last one.
 func (s *buckets) older(p *Point, x *shot, r *Rule, before *Before) Outcome {
 	switch {
+	case x.span.Time == s.last && s.flags.has(doubtful):
+		s.begin(p, x, r)
+		return Outcome{Reason: Restored}
 	case x.span.Time == s.last:
 		return Outcome{Reason: Duplicate}
 	case s.last-x.span.Time <= r.Heartbeat:

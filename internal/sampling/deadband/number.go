@@ -16,6 +16,10 @@ const (
 	line                       // the predictor is Linear
 	young                      // no heartbeat came yet
 	doubtful                   // restored, and more may have been sent since
+	refused                    // the next component did not take what was sent
+	holed                      // there is a hole
+
+	kept = ^holed // what is saved
 )
 
 func (f flags) has(x flags) bool { return f&x != 0 }
@@ -54,12 +58,32 @@ type number struct {
 	door  door
 	start uint64
 	seen  uint32 // when a point came last, in seconds; 0 marks a free element
+	rule  uint16 // Rule.Owner of the last point
 	kind  Kind
 	flags flags
 }
 
 func (s *number) identity() Key           { return s.key }
 func (s *number) idle(before uint32) bool { return s.seen != 0 && s.seen < before }
+func (s *number) owner() uint16           { return s.rule }
+func (s *number) latest() uint64          { return s.last.time }
+func (s *number) pending() bool           { return s.flags.has(left) }
+func (s *number) refuse()                 { s.flags |= refused | holed }
+func (s *number) open()                   { s.flags |= holed }
+func (s *number) copied() *number         { return new(*s) }
+
+// resume makes the series what it was.
+func (s *number) resume(was *number) {
+	seen := max(s.seen, was.seen)
+	*s = *was
+	s.seen = seen
+}
+
+// unsend makes it as if no point had come.
+func (s *number) unsend() {
+	s.sent, s.last, s.door = reading{}, reading{}, open
+	s.flags &= double | line
+}
 
 // float returns the value of the last point.
 func float(bits uint64, f flags) float64 {
@@ -93,7 +117,7 @@ func (s *number) begin(p *Point, r *Rule) {
 	bits, f := bitsOf(p.Sum.Value)
 	s.sent = reading{p.Sum.Time, bits}
 	s.last, s.door = s.sent, open
-	s.start, s.kind, s.flags = p.Sum.Start, p.Kind, f|young
+	s.start, s.kind, s.flags, s.rule = p.Sum.Start, p.Kind, f|young|s.flags&holed, r.Owner
 	if r.Predictor == Linear {
 		s.flags |= line
 	}
@@ -107,6 +131,8 @@ func (s *number) breaks(p *Point, r *Rule, bits uint64, f flags) Reason {
 	switch {
 	case s.flags.has(doubtful):
 		return Restored
+	case s.flags.has(refused):
+		return Refused
 	case p.Sum.Value.Finite() != spatial.Accepted:
 		return NotFinite
 	case s.kind != p.Kind || (s.flags^f)&double != 0:
@@ -189,6 +215,10 @@ func (s *number) draw(now reading, r *Rule, tolerance float64, before *Before) O
 // older decides about a point that is not newer than the last one.
 func (s *number) older(p *Point, r *Rule, before *Before) Outcome {
 	switch {
+	case p.Sum.Time == s.last.time && s.flags.has(doubtful):
+		// Nobody knows whether it was refused after the state was saved.
+		s.begin(p, r)
+		return Outcome{Reason: Restored}
 	case p.Sum.Time == s.last.time:
 		return Outcome{Reason: Duplicate}
 	case s.last.time-p.Sum.Time <= r.Heartbeat:

@@ -57,6 +57,21 @@ type Point struct {
 	Exponential *spatial.ExponentialPoint
 }
 
+func (p *Point) time() uint64 {
+	switch p.Kind {
+	case Histogram:
+		if !p.Stale {
+			return p.Histogram.Time
+		}
+	case Exponential:
+		if !p.Stale {
+			return p.Exponential.Time
+		}
+	default:
+	}
+	return p.Sum.Time
+}
+
 // Reason says what becomes of a point and why. Its text is meant for the
 // attribute of a counter.
 type Reason uint8
@@ -74,6 +89,9 @@ const (
 	// Duplicate is of the time of the last point of the series.
 	Duplicate
 )
+
+// LeftOut is above every reason that leaves out.
+const LeftOut = Duplicate + 1
 
 // The point passes.
 const (
@@ -105,6 +123,10 @@ const (
 	// Restored is the first point after a restart from a state that was not the
 	// last one: what the reader saw meanwhile is not known.
 	Restored
+	// Refused is the first point after one that the next component did not take.
+	Refused
+	// Retried is a point that comes late, of a time of which points were refused.
+	Retried
 	// NoRoom is a point of a new series beyond the bound.
 	NoRoom
 	// NoTime is a point without a time, or past the year 2262.
@@ -119,7 +141,7 @@ func (r Reason) Passes() bool { return r >= Moved }
 var reasonNames = map[Reason]string{
 	Within: "within_tolerance", Turned: "turned", Late: "late", Duplicate: "duplicate", Moved: "moved", Heartbeat: "heartbeat",
 	First: "first", Reset: "reset", StartChange: "start_change", NotFinite: "not_finite", Recovered: "recovered", TypeChange: "type_change",
-	LayoutChange: "layout_change", PredictorChange: "predictor_change", ClockBack: "clock_back", Ended: "stale_marker", Restored: "restored",
+	LayoutChange: "layout_change", PredictorChange: "predictor_change", ClockBack: "clock_back", Ended: "stale_marker", Restored: "restored", Refused: "after_refusal", Retried: "retried",
 	NoRoom: "no_room", NoTime: "no_time", Malformed: "malformed",
 }
 
@@ -160,4 +182,5 @@ type Before struct {
 	Exponential spatial.ExponentialPoint
 
 	counts, negative []uint64
+	repay            func() // under the lock of the shard, if it is refused; usually nil
 }

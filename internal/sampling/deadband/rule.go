@@ -31,6 +31,9 @@ func (p Predictor) String() string {
 	}
 }
 
+// MaxOwners is of how many rules series are counted apart.
+const MaxOwners = 1024
+
 // Rule says how far a reader may be off, and for how long nothing may come. It
 // is given with every point, so another rule needs no change of state.
 type Rule struct {
@@ -53,6 +56,9 @@ type Rule struct {
 	// rate() over a range that begins between the two sees the step. Linear
 	// always does.
 	Corners bool
+	// Owner names the rule for Band.Owned; series of rules with the same number, or
+	// with one that differs by a multiple of MaxOwners, count together. 0: nobody.
+	Owner uint16
 	// Spread gives the first heartbeat of a series a time of its own, so that
 	// series that begin together do not send together ever after.
 	Spread bool

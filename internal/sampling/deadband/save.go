@@ -28,13 +28,13 @@ func (b *Band) Save(final bool, write func(part []byte) error) error {
 		s := &b.shards[i]
 		s.mu.Lock()
 		s.numbers.each(func(_ uint32, e *number) {
-			if e.seen != 0 {
+			if e.seen != 0 && e.sent.time != 0 { // else all that it sent was refused
 				part = e.append(part)
 				cut()
 			}
 		})
 		s.buckets.each(func(_ uint32, e *buckets) {
-			if e.seen != 0 {
+			if e.seen != 0 && e.sent != 0 {
 				part = e.append(part)
 				cut()
 			}
@@ -66,7 +66,7 @@ func (b *Band) Restore(part []byte, now uint64) (restored int, err error) {
 	seen := secondsOf(now)
 	for r.left() > 0 {
 		kind, f := Kind(r.byte()), flags(r.byte())
-		if kind >= kinds || f >= doubtful<<1 {
+		if kind >= kinds || f.has(holed) {
 			r.fail("a kind of series that does not exist")
 		}
 		if !final {
@@ -114,7 +114,7 @@ func (b *Band) adoptBuckets(e *buckets) bool {
 }
 
 func appendKey(b []byte, kind Kind, f flags, k Key) []byte {
-	b = append(b, byte(kind), byte(f))
+	b = append(b, byte(kind), byte(f&kept))
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, k.A), k.B)
 }
 

@@ -15,12 +15,25 @@ type table[T any, P element[T]] struct {
 	free  []uint32
 	next  uint32
 	hand  uint32 // where the search for a victim goes on
+
+	holes map[Key]*hole[T]
 }
 
 type element[T any] interface {
 	*T
 	identity() Key
 	idle(before uint32) bool // false also of a free element
+	owner() uint16
+	latest() uint64 // when the last point was
+	pending() bool  // it was left out
+	recall(before *Before) bool
+
+	// What a refused batch does: see takeBack.
+	resume(was *T)
+	unsend()
+	refuse()
+	open()
+	copied() *T
 }
 
 // mix is 2^64 divided by the golden ratio: it spreads keys that are not hashes.
@@ -114,6 +127,7 @@ func (t *table[T, P]) remove(ref uint32) {
 	var zero T
 	e := t.at(ref)
 	tag := e.identity().tag()
+	t.fill(e.identity())
 	*e = zero
 	t.free = append(t.free, ref)
 	n := len(t.slots)

@@ -63,6 +63,7 @@ func (k *Key) end() {
 	c := k.read()
 	k.now = counts{came: c.came - k.last.came, kept: c.kept - k.last.kept, represented: c.represented - k.last.represented}
 	k.last = c
+	k.settled.Store(uint64(c.came))
 	if k.now.came > 0 {
 		k.idle = 0
 	} else {
@@ -133,7 +134,7 @@ func (t *Table) keep(p *pool, of scope, target float64, keys []*Key) *pool {
 		return p
 	}
 	if p != nil {
-		next.level, next.besides, next.exceeded = p.level, p.besides, p.exceeded
+		next.level, next.keepsWhole, next.besides, next.exceeded = p.level, p.keepsWhole, p.besides, p.exceeded
 	}
 	p.close()
 	return next
@@ -181,7 +182,7 @@ func (t *Table) put(k *Key) {
 func (t *Table) open() {
 	intake := map[scope]float64{}
 	for _, p := range t.pools() {
-		if p.level < 1 {
+		if p.level < 1 && !p.keepsWhole {
 			intake[p.scope] = p.level
 		}
 	}

@@ -18,6 +18,8 @@
 //     besides in the last intervals is taken off the target first, up to three
 //     quarters of it. That does not depend on the level before, so nothing can
 //     swing.
+//   - Keys of rate 1, the rare ones, are kept whole whatever the level, as long as
+//     they are no more than half of the target.
 //   - A total and the target of a group both hold: the smaller probability counts.
 //
 // Averages smooth what came. A load above the average is followed at once, one

@@ -16,11 +16,13 @@ import (
 type Key struct {
 	id           uint64
 	group, label string
+	restored     bool // from an earlier process
 
 	threshold   atomic.Uint64
 	came, kept  atomic.Uint64
 	represented atomic.Uint64 // bits of a float64
 	latency     atomic.Pointer[latency]
+	settled     atomic.Uint64 // came at the end of the last interval
 
 	// What follows belongs to Adjust.
 	name            string // for dynsampler

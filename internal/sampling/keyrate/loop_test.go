@@ -266,6 +266,7 @@ func TestConditionsDoNotTakeAll(t *testing.T) {
 		for range 10 {
 			assert.InEpsilon(t, load*forced+target/4, w.rate(), 0.1)
 		}
+		assert.True(t, w.table.Report(1).Targets[0].FloorReached, "it is exceeded, and cannot be kept")
 	})
 }
 

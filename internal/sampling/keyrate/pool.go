@@ -34,7 +34,11 @@ type pool struct {
 	level float64
 	// besides is what went on beyond what probabilities let one expect, as a share
 	// of what came: what was kept by conditions.
-	besides  float64
+	besides float64
+	// keepsWhole says that keys of rate 1 have no part in the level.
+	keepsWhole bool
+	// pressed says that conditions keep so much that the reserve is all that is left.
+	pressed  bool
 	exceeded bool
 	idle     int
 
@@ -47,6 +51,14 @@ type pool struct {
 const (
 	// weight is the share of the last interval in an average.
 	weight = 0.65
+	// between is after what share of an interval dynsampler takes up what it was
+	// told: before the next one, and never at the instant of Adjust, so that its
+	// rates are always those of all counts before. It takes the counts for those of
+	// so short a time, and gets its goal accordingly.
+	between = 0.41
+	// whole is the share of a target up to which keys of rate 1 are kept whole
+	// whatever the level: they are the rare ones.
+	whole = 0.5
 	// reserve is the share of a target that is sampled whatever conditions keep: a
 	// probability of next to nothing gives sums that are right on average and
 	// useless each time.
@@ -62,8 +74,8 @@ const (
 func newPool(of scope, target float64, interval time.Duration, keys []*Key) (*pool, error) {
 	p := &pool{scope: of, target: target, level: 1, keys: keys}
 	p.sampler = &dynsampler.EMAThroughput{
-		AdjustmentInterval: interval, Weight: weight, InitialSampleRate: 1,
-		GoalThroughputPerSec: int(max(1, min(math.Round(target), math.MaxInt32))),
+		AdjustmentInterval: max(time.Millisecond, time.Duration(between*float64(interval))), Weight: weight, InitialSampleRate: 1,
+		GoalThroughputPerSec: int(max(1, min(math.Round(target/between), math.MaxInt32))),
 		BurstMultiple:        -1, // see doc.go
 	}
 	if state := p.prime(interval); state != nil {
@@ -164,14 +176,19 @@ func (p *pool) solve(minimum float64, bound func(*Key) float64) {
 	}
 	// A load above the average is followed at once.
 	load := max(1, p.in/smooth)
-	wanted := max(p.target*reserve, p.target-p.besides*smooth*load)
+	wanted := p.target - p.besides*smooth*load
+	if p.pressed = wanted < p.target*reserve; p.pressed {
+		wanted = p.target * reserve
+	}
 	out := func(level float64) (sum float64) {
+		p.level = level
 		for _, k := range p.keys {
-			probability := max(minimum, min(1, level / *p.rate(k), bound(k)))
-			sum += load * passes(k.average.Came, k.average.Represented, probability)
+			sum += load * passes(k.average.Came, k.average.Represented, max(minimum, min(p.probability(k), bound(k))))
 		}
 		return sum
 	}
+	p.keepsWhole = true
+	p.keepsWhole = out(minLevel) <= wanted*whole
 	low, high := math.Log(minLevel), math.Log(maxLevel)
 	if out(maxLevel) <= wanted {
 		// Everything fits.
@@ -195,6 +212,9 @@ func (p *pool) probability(k *Key) float64 {
 	if p == nil {
 		return 1
 	}
+	if p.keepsWhole && *p.rate(k) == 1 {
+		return 1
+	}
 	return min(1, p.level / *p.rate(k))
 }
 
@@ -204,7 +224,7 @@ func (p *pool) event(atFloor bool) (Event, bool) {
 	e := Event{All: p.all, Group: p.group, Target: p.target, Out: p.out}
 	const much = 1.05 // noise does not make events
 	switch {
-	case !p.exceeded && atFloor && p.out > p.target*much:
+	case !p.exceeded && (atFloor || p.pressed) && p.out > p.target*much:
 		p.exceeded, e.Happened = true, budget.FloorReached
 	case p.exceeded && p.out <= p.target:
 		p.exceeded, e.Happened = false, budget.FloorLeft

@@ -45,7 +45,7 @@ func (t *Table) Report(limit int) Report {
 	r := Report{Stats: t.Stats()}
 	for _, k := range t.all() {
 		c := k.read()
-		if c.came == 0 {
+		if c.came == 0 && !k.restored {
 			continue
 		}
 		r.Keys = append(r.Keys, KeyRate{

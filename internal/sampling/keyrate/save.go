@@ -41,9 +41,10 @@ type savedKey struct {
 }
 
 type savedPool struct {
-	Level    float64 `json:"level"`
-	Besides  float64 `json:"besides"`
-	Exceeded bool    `json:"exceeded,omitempty"`
+	Level      float64 `json:"level"`
+	KeepsWhole bool    `json:"keeps_whole,omitempty"`
+	Besides    float64 `json:"besides"`
+	Exceeded   bool    `json:"exceeded,omitempty"`
 }
 
 // Save returns what Restore takes: keys that were used of late, their rates and
@@ -62,7 +63,7 @@ func (t *Table) Save() ([]byte, error) {
 		})
 	}
 	for _, p := range t.pools() {
-		state := savedPool{Level: p.level, Besides: p.besides, Exceeded: p.exceeded}
+		state := savedPool{Level: p.level, KeepsWhole: p.keepsWhole, Besides: p.besides, Exceeded: p.exceeded}
 		if p.all {
 			s.Total = &state
 		} else {
@@ -129,6 +130,7 @@ func (s *savedKey) key() (*Key, error) {
 	}
 	k := newKey(id, s.Group, s.Label, th.Probability())
 	k.threshold.Store(s.Threshold)
+	k.restored = true
 	k.average, k.ownRate, k.inRate = s.Average, s.Own, s.In
 	return k, nil
 }
@@ -154,7 +156,7 @@ func (t *Table) takeUp(keys []*Key, pools map[scope]savedPool) {
 	t.arrange(t.all())
 	for _, p := range t.pools() {
 		if was, found := pools[p.scope]; found {
-			p.level, p.besides, p.exceeded = was.Level, was.Besides, was.Exceeded
+			p.level, p.keepsWhole, p.besides, p.exceeded = was.Level, was.KeepsWhole, was.Besides, was.Exceeded
 		}
 		p.keys = nil
 	}

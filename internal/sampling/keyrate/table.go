@@ -153,7 +153,7 @@ func (t *Table) makeRoom() bool {
 	for n := len(t.oldest); n > 0; n = len(t.oldest) {
 		k := t.oldest[n-1]
 		t.oldest = t.oldest[:n-1]
-		if k.came.Load() != uint64(k.last.came) {
+		if k.came.Load() != k.settled.Load() {
 			continue // it came back
 		}
 		s := t.shard(k.id)

@@ -45,6 +45,22 @@ func (r Ratio) Share() float64 { return r.threshold.Probability() }
 // AdjustedCount is how many series a kept one stands for.
 func (r Ratio) AdjustedCount() float64 { return r.threshold.AdjustedCount() }
 
+// Of is the ratio of the same sample with another share: what it keeps nests with
+// what r keeps. A share out of range is the nearest that is not.
+func (r Ratio) Of(share float64) Ratio {
+	o, err := New(min(1, max(share, MinRatio)), r.seed)
+	if err != nil { // NaN
+		return r
+	}
+	return o
+}
+
+// Foreign reports whether a sample of the same seed whose kept series stand for
+// so many would not have kept this one: the count is that of another sample.
+func (r Ratio) Foreign(k Key, adjustedCount float64) bool {
+	return !r.Of(1 / adjustedCount).Kept(k)
+}
+
 // Threshold is the ratio as the attribute th spells it: "c" is 25 %, "0" is all.
 func (r Ratio) Threshold() string { return r.threshold.TValue() }
 

@@ -75,6 +75,7 @@ var accessOf = map[string][]string{
 	"PriceModels.GetPriceModel":         {"priceModels", "get"},
 	"PriceModels.PutPriceModel":         {"priceModels", "update"},
 
+	"Samplers.ListSamplers":          {"samplers", "list"},
 	"PriceModels.DeletePriceModel":   {"priceModels", "delete"},
 	"PriceModels.ActivatePriceModel": {"priceModels", "update"},
 	"APIKeys.ListAPIKeys":            {"apiKeys", "list"},

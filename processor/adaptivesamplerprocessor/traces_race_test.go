@@ -1,0 +1,5 @@
+//go:build race
+
+package adaptivesamplerprocessor
+
+const underRace = true
