@@ -345,20 +345,17 @@ func (w *world) judge(exact bool) {
 	}
 }
 
-func (w *world) show(s *worldSeries, got []time.Time) (text string) {
-	text = "true:"
-	var written strings.Builder
+func (w *world) show(s *worldSeries, got []time.Time) string {
+	var text strings.Builder
+	text.WriteString("true:")
 	for _, at := range s.order {
-		fmt.Fprintf(&written, " %g@%s", s.truth[at], at.Format("04:05"))
+		fmt.Fprintf(&text, " %g@%s", s.truth[at], at.Format("04:05"))
 	}
-	text += written.String()
-	text += "\nread:"
-	var written strings.Builder
+	text.WriteString("\nread:")
 	for _, at := range got {
-		fmt.Fprintf(&written, " %g@%s", w.reader[s.metric][at], at.Format("04:05"))
+		fmt.Fprintf(&text, " %g@%s", w.reader[s.metric][at], at.Format("04:05"))
 	}
-	text += written.String()
-	return text
+	return text.String()
 }
 
 func (w *world) total() (n int) {
