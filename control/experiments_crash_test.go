@@ -103,14 +103,13 @@ func nothingIsHalfApplied(t *testing.T, v *victim) map[string]trial {
 	t.Helper()
 	var found inForce
 	var all map[string]trial
-	var policies map[string]int // the status of the policy of each
-	for { // a look that falls between two changes is taken again
+	policies := map[string]int{} // what their policies are answered with
+	for {                        // a look that falls between two changes is taken again
 		all = v.trials(t)
 		status, text := v.do(t.Context(), http.MethodGet, "/inForce", "")
 		require.Equal(t, http.StatusOK, status)
 		found = inForce{}
 		require.NoError(t, json.Unmarshal(text, &found))
-		policies = map[string]int{}
 		for name := range all {
 			policies[name], _ = v.do(t.Context(), http.MethodGet, "/api/v1/policies/shop/"+name, "")
 		}

@@ -165,8 +165,8 @@ func (m *metrics) apply(rules []ruleInForce) {
 			continue
 		}
 		fresh := r.continues(known[r.name])
-		for _, w := range warnings(f) {
-			if problems = append(problems, "rule "+f.Name+": "+w); fresh {
+		for _, w := range f.Advice() {
+			if problems = append(problems, w); fresh {
 				m.core.log.Warn("A rule may make dashboards wrong", zap.String("rule", f.Name), zap.String("problem", w))
 			}
 		}

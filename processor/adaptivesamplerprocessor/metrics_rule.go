@@ -175,29 +175,6 @@ func compileTests(path string, list []policy.Condition) ([]attributeTest, error)
 	return tests, errs
 }
 
-// lookback is how long Prometheus takes the last sample of a series for its value
-// (query.lookback-delta, by default).
-const lookback = 5 * time.Minute
-
-// warnings says what is doubtful about a rule.
-func warnings(r *ruleInForce) (list []string) {
-	b := r.DeadBand
-	if b == nil {
-		return nil
-	}
-	if b.Heartbeat > b.Range/4 {
-		list = append(list, fmt.Sprintf(
-			"dead_band.heartbeat: %s is more than a quarter of range, %s: rate() over that range sees too few points. Lower it to %s, or raise range",
-			b.Heartbeat, b.Range, b.Range/4))
-	}
-	if b.Heartbeat.Std() > lookback {
-		list = append(list, fmt.Sprintf(
-			"dead_band.heartbeat: %s is longer than the %s for which Prometheus shows the last sample of a series (query.lookback-delta): instant queries and dashboards get gaps. Lower it to at most %s",
-			b.Heartbeat, lookback, lookback))
-	}
-	return list
-}
-
 // seriesRule keeps a share of series.
 type seriesRule struct {
 	share     float64

@@ -26,6 +26,7 @@ rules:
 // run sends traffic for a while.
 func (f *frame) run(r traffic, lasting time.Duration) {
 	f.t.Helper()
+	time.Sleep(130 * time.Millisecond) // so that nothing comes at the very instant in which an interval ends
 	for end := time.Now().Add(lasting); time.Now().Before(end); time.Sleep(time.Second) {
 		require.NoError(f.t, f.traces.ConsumeTraces(f.t.Context(), r.spans("checkout", 1000, time.Now())))
 		require.NoError(f.t, f.traces.ConsumeTraces(f.t.Context(), r.spans("budgeted", 500, time.Now())))
