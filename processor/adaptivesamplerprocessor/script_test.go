@@ -264,14 +264,13 @@ func labels(set attribute.Set) string {
 func (p *player) log() (lines []string) {
 	all := p.f.logged.All()
 	for _, e := range all[p.logged:] {
-		line := e.Level.String() + " " + e.Message
+		var line strings.Builder
+		line.WriteString(e.Level.String() + " " + e.Message)
 		fields := e.ContextMap()
-		var lineSb269 strings.Builder
 		for _, key := range slices.Sorted(maps.Keys(fields)) {
-			lineSb269.WriteString(fmt.Sprintf(" %s=%v", key, fields[key]))
+			fmt.Fprintf(&line, " %s=%v", key, fields[key])
 		}
-		line += lineSb269.String()
-		lines = append(lines, line)
+		lines = append(lines, line.String())
 	}
 	p.logged = len(all)
 	return lines
