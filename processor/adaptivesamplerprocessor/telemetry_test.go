@@ -98,6 +98,7 @@ func TestEveryInstrument(t *testing.T) {
 		require.NoError(t, f.traces.ConsumeTraces(t.Context(), odd))
 		refuse = errRefused
 		require.ErrorIs(t, f.metrics.ConsumeMetrics(t.Context(), gauge("g0", 100, time.Now())), errRefused)
+		synctest.Wait() // nobody writes state now
 		require.NoError(t, f.hub().state.client.Set(t.Context(), "traces/head", []byte{}))
 		f.hub().restore(t.Context(), f.hub().workers[policy.SignalTraces])
 		synctest.Wait()
